@@ -1,0 +1,1 @@
+"""A site: its Flower ClientApp, its data, what it sends."""

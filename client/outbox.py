@@ -1,0 +1,114 @@
+"""The one way out of a site: declared fields only, masked ones summed, all of them logged."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import WireError
+from common.secure.backend import Arrays, SumBackend, SumContext
+from common.secure.fields import pack
+from common.wire import Masked, phase_of
+
+
+class Outbox:
+    """Gathers what one reply sends.
+
+    Parameters
+    ----------
+    phase
+        The phase that is answered.
+    log
+        The site's ``outbox.jsonl``; one line is appended per reply that was sealed.
+    """
+
+    def __init__(self, phase: str, log: Path):
+        self.phase = phase
+        self.fields = phase_of(phase).fields
+        self.log = log
+        self._public: dict[str, Any] = {}
+        self._masked: dict[str, np.ndarray] = {}
+        self._started = time.time()
+
+    def public(self, name: str, value: Any) -> None:
+        """Send a public field.
+
+        Raises
+        ------
+        WireError
+            The field is not declared, or declared masked.
+        """
+        self._check(name, masked=False)
+        self._public[name] = value
+
+    def masked(self, name: str, value: np.ndarray | float) -> None:
+        """Contribute to a sum.
+
+        Raises
+        ------
+        WireError
+            The field is not declared, or declared public.
+        """
+        self._check(name, masked=True)
+        self._masked[name] = np.asarray(value)
+
+    def _check(self, name: str, *, masked: bool) -> None:
+        field = self.fields.get(name)
+        if field is None or isinstance(field, Masked) != masked:
+            declared = "undeclared" if field is None else f"declared as {type(field).__name__}"
+            raise WireError(
+                f"{self.phase}.{name} is {declared} in common/wire.py and was not sent as "
+                f"{'masked' if masked else 'public'}"
+            )
+
+    def seal(
+        self, backend: SumBackend, context: SumContext | None
+    ) -> tuple[dict[str, Any], dict[str, Arrays]]:
+        """The reply's JSON values and arrays, after writing the log.
+
+        Raises
+        ------
+        WireError
+            A declared field is missing.
+        RingError
+            A value is out of its agreed range.
+        """
+        missing = set(self.fields) - set(self._public) - set(self._masked)
+        if missing:
+            raise WireError(f"phase {self.phase} did not fill {sorted(missing)}")
+        values: dict[str, Any] = {"public": self._public}
+        arrays: dict[str, Arrays] = {}
+        if self._masked:
+            vector, shapes = pack(self.phase, self._masked, context.n_sites)
+            values["shapes"] = shapes
+            arrays["upload"] = backend.upload(vector, context)
+        self._append(context)
+        return values, arrays
+
+    def _append(self, context: SumContext | None) -> None:
+        fields = [
+            {"field": name, "visibility": "public", "bytes": len(json.dumps(value))}
+            for name, value in self._public.items()
+        ] + [
+            {
+                "field": name,
+                "visibility": "summed",
+                "shape": list(value.shape),
+                "dtype": "uint64",
+                "bytes": 8 * value.size * (2 if self.fields[name].wide else 1),
+            }
+            for name, value in self._masked.items()
+        ]
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "phase": self.phase,
+            "round": context.round if context else 0,
+            "seconds": round(time.time() - self._started, 4),
+            "fields": fields,
+        }
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as file:
+            file.write(json.dumps(line) + "\n")

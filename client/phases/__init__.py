@@ -1,0 +1,1 @@
+"""What a site does in each phase, one phase per file."""

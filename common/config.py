@@ -1,0 +1,116 @@
+"""The run's settings (one for all sites) and a site's own settings, with unknown keys refused."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from common.errors import ConfigError
+from common.registry import did_you_mean
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_kebab)
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The keys as the user writes them."""
+        return [_kebab(name) for name in cls.model_fields]
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], *, where: str) -> Self:
+        """Check a flat table of settings.
+
+        Raises
+        ------
+        ConfigError
+            A key is unknown or a value does not fit; every fault is named at once.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = "; ".join(_fault(fault, cls.keys()) for fault in error.errors())
+            raise ConfigError(f"{where}: {faults}") from None
+
+    def flat(self) -> dict[str, str | int | float | bool]:
+        """The settings as the flat table that Flower carries."""
+        return self.model_dump(by_alias=True)
+
+
+def _fault(fault: Any, known: list[str]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key!r}: {did_you_mean(key, known)}"
+    if not key:
+        return fault["msg"].removeprefix("Value error, ")
+    return f"{key} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+
+
+class RunConfig(_Settings):
+    """Settings of a run, the same for every site: Flower's run config.
+
+    Of the network and its training, 0 or "" stands for the preset's own value.
+    """
+
+    task: Literal["correct"] = "correct"
+    preset: Literal["default", "fedscgen"] = "default"
+
+    data: str = Field("", description="simulation: a folder with one .h5ad per site; '' = demo")
+    out: str = Field("", description="run folder; '' = ~/syncytium-runs/RUN_ID")
+    device: Device = Field("auto", description="simulation: where each site computes")
+    n_sites: int = Field(0, ge=0, description="wait for so many sites; 0 = all that are connected")
+    min_sites: int = Field(1, ge=1, description="a sum needs so many sites")
+    on_site_error: Literal["stop", "continue"] = "stop"
+    deadline: float = Field(3600.0, gt=0, description="seconds a site has to answer one phase")
+    secure_sum: Literal["off"] = "off"
+
+    batch_key: str = Field("batch", description="obs column; '' = a site is one batch")
+    cell_type_key: str = Field("cell_type", min_length=1, description="obs column")
+    layer: str = Field("auto", description="auto, X, raw, or a layer's name: where the counts are")
+    gene_column: str = Field("", description="var column with the gene names; '' = var_names")
+    gene_join: Literal["intersection", "union"] = "intersection"
+    max_padded: float = Field(0.3, ge=0, lt=1, description="union: share of genes a site may lack")
+    n_top_genes: int = Field(2000, ge=2, description="highly variable genes kept")
+
+    rounds: int = Field(0, ge=0)
+    local_epochs: int = Field(0, ge=0)
+    batch_size: int = Field(0, ge=0)
+    learning_rate: float = Field(0.0, ge=0)
+    hidden: str = Field("", pattern=r"^(\d+(,\d+)*)?$", description="layer widths, as '800,800'")
+    latent_dim: int = Field(0, ge=0)
+    patience: int = Field(5, ge=0, description="rounds without a better validation loss; 0 = never")
+
+    min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
+    output: Literal["decoded", "residual", "both"] = "decoded"
+    seed: int = Field(42, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _sites_suffice(self) -> Self:
+        if 0 < self.n_sites < self.min_sites:
+            raise ValueError(
+                f"n-sites = {self.n_sites} is below min-sites = {self.min_sites}: no sum could open"
+            )
+        return self
+
+
+class NodeConfig(_Settings):
+    """Settings of one site: Flower's node config, written by the site itself.
+
+    ``batch-key``, ``cell-type-key``, ``layer`` and ``gene-column``, when set, replace the run's.
+    """
+
+    data_path: str = Field(min_length=1, description="the site's .h5ad")
+    output_dir: str = Field("syncytium-output", description="results, outbox.jsonl and cache")
+    cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
+    name: str = Field("", description="the site's name; '' = the file's")
+    device: Device = "auto"
+    batch_key: str | None = None
+    cell_type_key: str | None = None
+    layer: str | None = None
+    gene_column: str | None = None

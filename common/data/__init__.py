@@ -1,0 +1,1 @@
+"""Reading a site's AnnData, agreeing on genes, normalising, splitting, simulating."""

@@ -1,0 +1,49 @@
+"""The compute device of a site, and clear errors when it cannot be had."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from common.errors import DeviceError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device that ``device = auto | cpu | cuda[:i]`` stands for.
+
+    Raises
+    ------
+    DeviceError
+        A GPU is asked for that this machine, or this build of torch, does not have.
+    """
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if n_gpus else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        build = "a CPU build" if torch.version.cuda is None else f"CUDA {torch.version.cuda}"
+        raise DeviceError(
+            f"device = {name!r}, but {n_gpus} GPUs are visible (torch {torch.__version__}, {build}); "
+            "set device = 'auto' or 'cpu', or make the GPU visible to this process",
+            public=f"device = {name!r}: no such GPU at the site; set device in its node-config",
+        )
+    return device
+
+
+@contextmanager
+def memory_guard(device: torch.device, batch_size: int) -> Iterator[None]:
+    """Turn the device's out-of-memory error into one that says what to change.
+
+    Raises
+    ------
+    DeviceError
+        The device ran out of memory inside the block.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        message = (
+            f"{device} ran out of memory with batch-size = {batch_size}; lower batch-size, "
+            "free the device, or set device = 'cpu' in node-config"
+        )
+        raise DeviceError(message, public=message) from error

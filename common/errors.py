@@ -1,0 +1,76 @@
+"""The exceptions of Syncytium: each says what happened, with which value, and how to mend it.
+
+SyncytiumError
+├── InputError          a site's file, or a value in it, cannot be used
+│   ├── CountsError     the matrix is not counts and cannot be turned back into counts
+│   └── GeneError       genes are duplicated, not shared, or of another naming scheme
+├── ConfigError         a run-config or node-config key or value is wrong
+├── DeviceError         the compute device asked for is absent or out of memory
+├── WireError           a field tried to leave a site that common/wire.py does not list
+├── RingError           a value does not fit the agreed fixed-point range
+├── SecureSumError      a sum cannot be opened (too few sites, mismatched uploads)
+├── SiteFailure         one or more sites answered with an error or not at all
+└── RunError            the run as a whole failed (its folder, its SuperLink, its exit status)
+"""
+
+
+class SyncytiumError(Exception):
+    """Base class.
+
+    Parameters
+    ----------
+    message
+        What happened, the value, and the mend. Shown at the site; may hold values of its data.
+    public
+        The same without any value from the data: the only form in which an error leaves a real
+        site. Defaults to the class's generic sentence.
+    """
+
+    generic = "The site refused; its own log has the reason."
+
+    def __init__(self, message: str, *, public: str | None = None):
+        super().__init__(message)
+        self.public = public or self.generic
+
+
+class InputError(SyncytiumError):
+    generic = "The site's file cannot be used as it is; `syncytium check` there says why."
+
+
+class CountsError(InputError):
+    generic = (
+        "The site's matrix is not counts and cannot be turned back; "
+        "`syncytium check` there says why."
+    )
+
+
+class GeneError(InputError):
+    generic = "The site's genes do not fit the agreed vocabulary; `syncytium check` says why."
+
+
+class ConfigError(SyncytiumError):
+    generic = "The site's node-config is wrong; its own log has the key."
+
+
+class DeviceError(SyncytiumError):
+    generic = "The site's compute device is absent or out of memory; set `device` in node-config."
+
+
+class WireError(SyncytiumError):
+    generic = "The site stopped a field that is not declared to leave it."
+
+
+class RingError(SyncytiumError):
+    generic = "A value at the site lies outside the agreed fixed-point range."
+
+
+class SecureSumError(SyncytiumError):
+    generic = "The secure sum could not be opened."
+
+
+class SiteFailure(SyncytiumError):
+    generic = "A site failed."
+
+
+class RunError(SyncytiumError):
+    generic = "The run failed."

@@ -1,0 +1,1 @@
+"""Integration metrics on plain arrays, one per file."""

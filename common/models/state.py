@@ -1,0 +1,48 @@
+"""A model's state as one vector, for averaging, and back."""
+
+import numpy as np
+import torch
+from torch import nn
+
+State = dict[str, np.ndarray]
+
+
+def state_of(model: nn.Module) -> State:
+    """Every parameter and buffer by name, as numpy arrays on the CPU."""
+    return {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+
+
+def load_state(model: nn.Module, state: State) -> None:
+    """Put ``state`` into ``model``.
+
+    Raises
+    ------
+    RuntimeError
+        A name or a shape does not fit.
+    """
+    model.load_state_dict(
+        {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+    )
+
+
+def averaged_names(state: State) -> list[str]:
+    """The floating-point entries, batch-norm buffers included; counters stay as they are."""
+    return [name for name, value in state.items() if np.issubdtype(value.dtype, np.floating)]
+
+
+def flatten(state: State) -> np.ndarray:
+    """The averaged entries as one float64 vector, in the state's order."""
+    return np.concatenate(
+        [state[name].ravel().astype(np.float64) for name in averaged_names(state)]
+    )
+
+
+def unflatten(vector: np.ndarray, like: State) -> State:
+    """A state with the entries of ``vector`` and the counters of ``like``."""
+    state, start = dict(like), 0
+    for name in averaged_names(like):
+        size = like[name].size
+        part = vector[start : start + size]
+        state[name] = part.reshape(like[name].shape).astype(like[name].dtype)
+        start += size
+    return state

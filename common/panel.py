@@ -1,0 +1,38 @@
+"""The genes a run works on and how they are scaled, as every site must know them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.data.matrix import Scaling
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Genes and scaling of a model.
+
+    Parameters
+    ----------
+    vocabulary
+        The agreed genes, over which library sizes are taken.
+    genes
+        The model's genes, a subset of them, in the model's order.
+    mean, sd
+        Pooled moments of log1p CP10k of ``genes``, (n_genes,), float64.
+    """
+
+    vocabulary: tuple[str, ...]
+    genes: tuple[str, ...]
+    mean: np.ndarray
+    sd: np.ndarray
+
+    def scaling(self) -> Scaling:
+        """The scaling of an :class:`~common.data.matrix.ExpressionMatrix`."""
+        return Scaling(self.mean.astype(np.float32), self.sd.astype(np.float32))
+
+    def digest(self) -> str:
+        """A hash of genes and vocabulary: what decides a site's preprocessed matrix."""
+        names = json.dumps([self.vocabulary, self.genes]).encode()
+        return hashlib.blake2b(names, digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""The secure sum's arithmetic: fixed point, masks, backends."""

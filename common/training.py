@@ -1,0 +1,134 @@
+"""Local training of a model on one site's cells, and its validation loss."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.data.matrix import ExpressionMatrix
+from common.device import memory_guard
+from common.presets import Training
+
+EVALUATION_CELLS = 1024
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of a site's training and validation cells."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def split_cells(batches: np.ndarray, share: float, seed: int) -> Split:
+    """Hold out ``share`` of each batch's cells, the same ones in every round.
+
+    Parameters
+    ----------
+    batches
+        Batch of each cell, (n_cells,).
+    share
+        Between 0 and 1; a batch too small for one validation cell trains with all its cells.
+    seed
+        The run's.
+    """
+    rng = np.random.default_rng([seed, len(batches)])
+    held_out = np.zeros(len(batches), dtype=bool)
+    for batch in np.unique(batches):
+        rows = np.flatnonzero(batches == batch)
+        held_out[rng.permutation(rows)[: int(len(rows) * share)]] = True
+    return Split(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+
+
+def learning_rate_at(training: Training, round_: int) -> float:
+    """The learning rate of a round (counted from 1)."""
+    if training.schedule == "constant":
+        return training.learning_rate
+    progress = (round_ - 1) / max(training.rounds, 1)
+    return training.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def fit(
+    model: nn.Module,
+    matrix: ExpressionMatrix,
+    rows: np.ndarray,
+    training: Training,
+    *,
+    round_: int,
+    seed: int,
+    device: torch.device,
+) -> float:
+    """Train ``model`` in place for one round's local epochs.
+
+    Randomness depends on ``seed`` and ``round_`` alone, so that sites with the same cells make the
+    same steps; the process's own random state is left as it was. A last mini-batch of fewer than
+    ``batch_size`` cells is dropped, unless it is the only one.
+
+    Parameters
+    ----------
+    model
+        Has ``losses(x, noise)``; moved to ``device``.
+    matrix
+        The site's expression.
+    rows
+        Training cells, at least 2.
+    training, round_, seed, device
+        What to do, where.
+
+    Returns
+    -------
+    loss
+        Mean loss per cell over the last epoch.
+
+    Raises
+    ------
+    DeviceError
+        The device ran out of memory.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), memory_guard(device, training.batch_size):
+        torch.manual_seed(seed + 7919 * round_)
+        noise = torch.Generator().manual_seed(seed + 7919 * round_ + 1)
+        order = np.random.default_rng([seed, round_ if training.reshuffle else 0])
+        model.to(device).train()
+        optimizer = torch.optim.Adam(
+            model.parameters(), lr=learning_rate_at(training, round_), fused=True
+        )
+        batch_size = min(training.batch_size, len(rows))
+        n_batches = len(rows) // batch_size
+        permuted = order.permutation(rows)
+        loss_sum = torch.zeros((), device=device)
+        for epoch in range(training.local_epochs):
+            if epoch and training.reshuffle:
+                permuted = order.permutation(rows)
+            loss_sum.zero_()
+            for batch in np.split(permuted[: n_batches * batch_size], n_batches):
+                x_BG = matrix.scaled(batch).to(device, non_blocking=True)
+                reconstruction, kl = model.losses(x_BG, noise)
+                loss = reconstruction + training.kl_weight * kl
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                loss_sum += loss.detach()
+        return float(loss_sum) / n_batches
+
+
+@torch.no_grad()
+def evaluation_loss(
+    model: nn.Module,
+    matrix: ExpressionMatrix,
+    rows: np.ndarray,
+    training: Training,
+    device: torch.device,
+) -> float:
+    """Sum over cells of the loss at the posterior mean, without dropout."""
+    model.to(device).eval()
+    total = 0.0
+    with memory_guard(device, EVALUATION_CELLS):
+        for start in range(0, len(rows), EVALUATION_CELLS):
+            batch = rows[start : start + EVALUATION_CELLS]
+            reconstruction, kl = model.losses(matrix.scaled(batch).to(device), None)
+            total += float(reconstruction + training.kl_weight * kl) * len(batch)
+    return total

@@ -1,0 +1,152 @@
+"""Every field that may leave a site, phase by phase, and whether it is public or masked.
+
+A site sends nothing that is not declared here: :class:`client.outbox.Outbox` checks each field
+against this table and writes it to the site's own log. *Masked* fields reach the coordinator only
+as sums over sites, through the secure sum. *Public* fields are public by design: names and
+versions, never a number computed from cells.
+"""
+
+from dataclasses import dataclass
+
+from common.errors import WireError
+from common.registry import did_you_mean
+from common.secure.ring import FixedPoint
+
+MAX_CELLS = 2.0**24
+MAX_LOG1P = 10.0
+MAX_CP10K = 1e4
+MAX_SCALED = 10.0
+THERMOMETER_BASE = 1024
+
+
+@dataclass(frozen=True)
+class Public:
+    """A field every participant may see; JSON-serialisable."""
+
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A field that is only ever seen summed over sites.
+
+    Parameters
+    ----------
+    meaning
+        What one site contributes.
+    shape
+        In words: ``"genes"``, ``"types x latent"``, ``""`` for one number.
+    bound
+        Largest magnitude of any one value.
+    integer, wide
+        See :class:`common.secure.ring.FixedPoint`.
+    ring
+        The values are ring elements already (uint64) and are summed as they are.
+    """
+
+    meaning: str
+    shape: str
+    bound: float = MAX_CELLS
+    integer: bool = False
+    wide: bool = False
+    ring: bool = False
+
+    def fixed_point(self, n_sites: int) -> FixedPoint:
+        """The number format for a sum over at most ``n_sites`` sites."""
+        return FixedPoint(self.bound, n_sites, self.integer, self.wide)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One exchange between the coordinator and the sites."""
+
+    meaning: str
+    fields: dict[str, Public | Masked]
+    train: bool = False
+
+    def masked(self) -> dict[str, Masked]:
+        """The masked fields, in their order."""
+        return {name: field for name, field in self.fields.items() if isinstance(field, Masked)}
+
+
+PHASES = {
+    "describe": Phase(
+        "a site says what it has, by names alone",
+        {
+            "site": Public("the site's name"),
+            "genes": Public("gene names of its file"),
+            "gene_kind": Public("ensembl or symbol"),
+            "cell_types": Public("names of its cell types"),
+            "versions": Public("software versions"),
+        },
+    ),
+    "moments": Phase(
+        "sums over cells from which genes are chosen and scaled",
+        {
+            "n_cells": Masked("cells", "", integer=True),
+            "sum_log": Masked("sum of log1p CP10k", "genes", MAX_LOG1P * MAX_CELLS),
+            "sum_log_squared": Masked("sum of its square", "genes", MAX_LOG1P**2 * MAX_CELLS),
+            "sum_cp10k": Masked("sum of CP10k", "genes", MAX_CP10K * MAX_CELLS, wide=True),
+            "sum_cp10k_squared": Masked(
+                "sum of its square", "genes", MAX_CP10K**2 * MAX_CELLS, wide=True
+            ),
+        },
+    ),
+    "principal_axes": Phase(
+        "second moments of scaled expression, for the pooled principal axes",
+        {
+            "n_cells": Masked("cells", "", integer=True),
+            "sum_scaled": Masked("sum of scaled expression", "genes", MAX_SCALED * MAX_CELLS),
+            "second_moments": Masked(
+                "sum of products of two genes", "gene pairs", MAX_SCALED**2 * MAX_CELLS
+            ),
+        },
+    ),
+    "fit": Phase(
+        "local training of the model",
+        {
+            "n_train": Masked("training cells", "", integer=True),
+            "n_validation": Masked("validation cells", "", integer=True),
+            "weights": Masked("share of training cells x model values", "values", 2.0**12),
+            "train_loss": Masked("training cells x loss", "", 1e6 * MAX_CELLS, wide=True),
+            "validation_loss": Masked("validation cells x loss", "", 1e6 * MAX_CELLS, wide=True),
+        },
+        train=True,
+    ),
+    "peaks": Phase(
+        "one digit of the largest batch of each cell type, without its owner",
+        {
+            "thermometer": Masked(
+                "random ring elements up to the digit", f"types x {THERMOMETER_BASE}", ring=True
+            ),
+            "n_batches": Masked("batches that hold the type", "types", integer=True),
+        },
+    ),
+    "means": Phase(
+        "mean latent vectors of the dominant batches",
+        {
+            "n_holders": Masked("dominant batches held", "types", integer=True),
+            "mean_latent": Masked("their mean latent vectors", "types x latent", 2.0**20),
+        },
+    ),
+    "correct": Phase(
+        "a site shifts, decodes and writes its own cells",
+        {
+            "n_cells": Masked("cells written", "", integer=True),
+            "n_shifted": Masked("cells shifted to a reference", "", integer=True),
+        },
+    ),
+}
+
+
+def phase_of(name: str) -> Phase:
+    """The phase called ``name``.
+
+    Raises
+    ------
+    WireError
+        There is none.
+    """
+    if name not in PHASES:
+        raise WireError(f"unknown phase {name!r}: {did_you_mean(name, PHASES)}")
+    return PHASES[name]

@@ -1,0 +1,1 @@
+"""The coordinator: its Flower ServerApp, its workflows, its run folder."""

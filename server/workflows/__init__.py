@@ -1,0 +1,1 @@
+"""The order of phases of each task."""

@@ -1,0 +1,1 @@
+"""What happens across sites in a phase: Flower strategies."""

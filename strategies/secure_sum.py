@@ -1,0 +1,122 @@
+"""A phase whose replies are only ever seen summed: the secure sum as a Flower strategy.
+
+First trip: every site uploads its masked fields as one ring vector. Second trip, if the backend
+reveals: the sites whose uploads arrived are named, and each of them helps to open their sum.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flwr.app import Message, RecordDict
+
+from common.errors import SecureSumError
+from common.secure.backend import SumBackend, SumContext
+from common.secure.fields import Shapes, unpack
+from strategies.phase import PhaseStrategy
+from strategies.records import arrays_of, context_value, to_record, values_of
+
+REVEAL = "reveal"
+
+
+@dataclass(frozen=True)
+class Summed:
+    """The masked fields of a phase, summed over ``n_sites`` sites; float64, ring fields uint64."""
+
+    values: dict[str, np.ndarray]
+    n_sites: int
+
+    def count(self, name: str) -> int:
+        """A whole number among the fields."""
+        return round(float(self.values[name]))
+
+
+class SecureSum(PhaseStrategy[Summed]):
+    """Sum a phase's masked fields over the sites.
+
+    Parameters
+    ----------
+    phase
+        A phase of :data:`common.wire.PHASES` with masked fields.
+    backend
+        How vectors travel.
+    run
+        The run's id; with phase, round and attempt it names the sum.
+    min_sites
+        Fewer uploads than this open nothing.
+    attempt
+        Tells apart sums of one phase and round.
+    **content
+        See :class:`~strategies.phase.PhaseStrategy`.
+    """
+
+    def __init__(
+        self,
+        phase: str,
+        *,
+        backend: SumBackend,
+        run: str,
+        min_sites: int,
+        attempt: int = 0,
+        **content: Any,
+    ):
+        super().__init__(phase, **content)
+        self.backend = backend
+        self.run = run
+        self.min_sites = min_sites
+        self.attempt = attempt
+        self._context: SumContext | None = None
+        self._opened: set[SumContext] = set()
+
+    def request(self, round_: int, node_ids: list[int]) -> RecordDict:
+        """The content, with the identity of the sum."""
+        self._context = SumContext(self.run, self.phase, round_, self.attempt, len(node_ids))
+        values = {**self.values, "round": round_, "sum": context_value(self._context)}
+        return to_record(values, self.arrays)
+
+    def configure_reveal(self, replies: list[Message]) -> list[Message]:
+        """Ask each survivor to help opening the sum over exactly these survivors."""
+        if not self.backend.reveals:
+            return []
+        self._enough(replies)
+        survivors = [str(reply.metadata.src_node_id) for reply in replies]
+        content = to_record({"sum": context_value(self._context), "survivors": survivors}, {})
+        return self.messages(REVEAL, content, [r.metadata.src_node_id for r in replies])
+
+    def aggregate(self, round_: int, replies: list[Message]) -> Summed:
+        """Open the sum over the sites that uploaded.
+
+        Raises
+        ------
+        SecureSumError
+            Too few sites, uploads that do not fit each other, or a sum opened twice.
+        """
+        context = self._context
+        uploads, reveals = {}, {}
+        shapes: Shapes | None = None
+        for reply in replies:
+            site = str(reply.metadata.src_node_id)
+            if reply.metadata.message_type.endswith(f".{REVEAL}"):
+                reveals[site] = arrays_of(reply.content, REVEAL)
+                continue
+            uploads[site] = arrays_of(reply.content, "upload")
+            theirs = {n: tuple(s) for n, s in values_of(reply.content)["shapes"].items()}
+            if shapes is not None and theirs != shapes:
+                raise SecureSumError(
+                    f"{self.phase}: sites sent fields of different shapes: {shapes} and {theirs}; "
+                    "they do not run the same version or the same genes"
+                )
+            shapes = theirs
+        self._enough(uploads)
+        if context in self._opened:
+            raise SecureSumError(f"the sum {context} was opened before")
+        self._opened.add(context)
+        vector = self.backend.open(uploads, reveals, context)
+        return Summed(unpack(self.phase, vector, shapes, context.n_sites), len(uploads))
+
+    def _enough(self, uploads: Any) -> None:
+        if len(uploads) < max(self.min_sites, 1):
+            raise SecureSumError(
+                f"{self.phase}: {len(uploads)} sites answered and min-sites is {self.min_sites}: "
+                "nothing is opened"
+            )
