@@ -45,7 +45,7 @@ class LargestBatch:
 def largest_batches(
     batches: np.ndarray, cell_types: np.ndarray
 ) -> tuple[dict[str, list[LargestBatch]], dict[str, int]]:
-    """Each cell type's largest batches at this site (several if tied), and its number of batches."""
+    """Each cell type's largest batches at this site, several if tied, and its number of batches."""
     by_type: dict[str, list[LargestBatch]] = {}
     for (_, cell_type), rows in group_rows(batches, cell_types).items():
         by_type.setdefault(cell_type, []).append(LargestBatch(len(rows), rows))

@@ -23,7 +23,8 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= n_gpus:
         build = "a CPU build" if torch.version.cuda is None else f"CUDA {torch.version.cuda}"
         raise DeviceError(
-            f"device = {name!r}, but {n_gpus} GPUs are visible (torch {torch.__version__}, {build}); "
+            f"device = {name!r}, but {n_gpus} GPUs are visible "
+            f"(torch {torch.__version__}, {build}); "
             "set device = 'auto' or 'cpu', or make the GPU visible to this process",
             public=f"device = {name!r}: no such GPU at the site; set device in its node-config",
         )

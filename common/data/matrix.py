@@ -1,6 +1,5 @@
 """A site's preprocessed expression: CSR on disk, dense only one mini-batch at a time."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -77,7 +76,7 @@ def write_csr(chunks: Iterable[sp.csr_matrix], n_genes: int, folder: Path) -> No
         np.save(partial / "indptr.npy", np.concatenate(indptr))
         (partial / "n_genes").write_text(str(n_genes))
         try:
-            os.replace(partial, folder)
+            partial.replace(folder)
         except OSError:
             # Another process of this site wrote the same matrix first.
             if not (folder / "n_genes").exists():

@@ -9,6 +9,7 @@ Lotfollahi et al. 2019 (scGen), doi:10.1038/s41592-019-0494-8; Bakhtiari et al. 
 doi:10.1186/s13059-025-03684-9.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -58,14 +59,14 @@ class VAE(nn.Module):
         self.encoder = nn.Sequential(
             *(
                 self._block(n_in, n_out, plain=shape.plain_first_layer and i == 0)
-                for i, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False))
+                for i, (n_in, n_out) in enumerate(itertools.pairwise(widths))
             )
         )
         self.mean = nn.Linear(widths[-1], shape.latent_dim)
         self.log_var = nn.Linear(widths[-1], shape.latent_dim)
         widths = (shape.latent_dim, *reversed(shape.hidden))
         self.decoder = nn.Sequential(
-            *(self._block(a, b) for a, b in zip(widths, widths[1:], strict=False)),
+            *(self._block(a, b) for a, b in itertools.pairwise(widths)),
             nn.Linear(widths[-1], n_genes),
         )
 

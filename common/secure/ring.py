@@ -76,9 +76,8 @@ class FixedPoint:
         if not np.isfinite(flat).all():
             raise RingError(f"{field}: {np.count_nonzero(~np.isfinite(flat))} values not finite")
         if flat.size and np.abs(flat).max() > self.bound:
-            raise RingError(
-                f"{field}: |{flat[np.abs(flat).argmax()]:g}| exceeds the agreed bound {self.bound:g}"
-            )
+            worst = flat[np.abs(flat).argmax()]
+            raise RingError(f"{field}: |{worst:g}| exceeds the agreed bound {self.bound:g}")
         scaled = np.ldexp(flat, self.fraction_bits)
         words = np.rint(scaled)
         if self.integer and (words != scaled).any():
