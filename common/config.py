@@ -1,5 +1,6 @@
 """The run's settings (one for all sites) and a site's own settings, with unknown keys refused."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -110,7 +111,13 @@ class NodeConfig(_Settings):
     cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
     name: str = Field("", description="the site's name; '' = the file's")
     device: Device = "auto"
+    threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
     batch_key: str | None = None
     cell_type_key: str | None = None
     layer: str | None = None
     gene_column: str | None = None
+
+
+def run_folder(config: RunConfig, run_id: int) -> Path:
+    """Where a run's results go: ``out``, or a folder named after the run in the home directory."""
+    return Path(config.out) if config.out else Path.home() / "syncytium-runs" / str(run_id)

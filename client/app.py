@@ -1,0 +1,58 @@
+"""The site's Flower ClientApp: one message in, one phase worked, one reply out.
+
+On a real node every message starts a new process, so a phase's worker, and torch with it, is
+imported only when the phase is called.
+"""
+
+import importlib
+import logging
+import traceback
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from client.outbox import Outbox
+from client.site import Site
+from common.errors import SyncytiumError
+from common.secure.backend import backend
+from common.wire import PHASES
+from strategies.records import context_of, to_record, values_of
+
+logger = logging.getLogger("syncytium.site")
+app = ClientApp()
+
+
+def answer(message: Message, context: Context) -> Message:
+    """Work one phase and reply; a fault is replied as an error without any of the site's values."""
+    phase = message.metadata.message_type.partition(".")[2]
+    simulated = "partition-id" in context.node_config
+    try:
+        site = Site.from_context(
+            dict(context.run_config), dict(context.node_config), context.run_id
+        )
+        request = message.content
+        sums = backend(site.config.secure_sum)
+        sum_context = context_of(request) if "sum" in values_of(request) else None
+        if phase == "reveal":
+            revealed = sums.reveal(values_of(request)["survivors"], sum_context)
+            return Message(to_record({}, {"reveal": revealed}), reply_to=message)
+        outbox = Outbox(phase, site.outbox_log)
+        importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
+        content = to_record(*outbox.seal(sums, sum_context))
+    except SyncytiumError as error:
+        logger.error("%s: %s", phase, error)
+        content = _refusal(type(error).__name__, str(error) if simulated else error.public)
+    except Exception as error:
+        logger.error("%s failed:\n%s", phase, traceback.format_exc())
+        reason = f": {error}" if simulated else "; the site's own log has the reason"
+        content = _refusal("InternalError", f"{type(error).__name__} in phase {phase}{reason}")
+    return Message(content, reply_to=message)
+
+
+def _refusal(kind: str, reason: str):
+    return to_record({"error": {"kind": kind, "reason": reason}}, {})
+
+
+for _name, _phase in PHASES.items():
+    (app.train if _phase.train else app.query)(_name)(answer)
+app.query("reveal")(answer)

@@ -1,0 +1,125 @@
+"""The corrected .h5ad: the site's own file, untouched, with corrected expression and latents added.
+
+``obsm["X_latent"]`` and ``obsm["X_latent_corrected"]`` hold the latents before and after;
+``obsm["decoded"]`` or ``obsm["residual"]`` corrected log1p CP10k over the model's genes, whose names
+are ``uns["syncytium"]["genes"]``; ``obs["syncytium_shifted"]`` tells which cells had a reference.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from common.errors import InputError
+from common.panel import Panel
+
+SHIFTED = "syncytium_shifted"
+
+
+def write_corrected(
+    source: Path,
+    target: Path,
+    *,
+    latent: np.ndarray,
+    latent_corrected: np.ndarray,
+    shifted: np.ndarray,
+    panel: Panel,
+    outputs: dict[str, Iterator[np.ndarray]],
+    about: dict[str, Any],
+) -> None:
+    """Write ``target`` under a temporary name, then rename it.
+
+    Parameters
+    ----------
+    source
+        The site's input file; X, obs, var and everything else is kept as it is.
+    latent, latent_corrected
+        (n_cells, latent_dim).
+    shifted
+        (n_cells,), bool.
+    panel
+        Genes and scaling of the model.
+    outputs
+        Corrected expression by name, as consecutive chunks (n_cells_of_chunk, n_genes).
+    about
+        Entries of ``uns["syncytium"]``.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written or the disk is full; nothing is left behind.
+    """
+    from anndata.io import write_elem
+
+    partial = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".corrected-", suffix=".part", dir=target.parent)
+        os.close(handle)
+        partial = Path(name)
+        _copy(source, partial)
+        with h5py.File(partial, "r+") as file:
+            obsm = file.require_group("obsm")
+            for key, value in (("X_latent", latent), ("X_latent_corrected", latent_corrected)):
+                write_elem(obsm, key, value)
+            for key, chunks in outputs.items():
+                _write_chunks(obsm, key, chunks, (len(latent), len(panel.genes)))
+            _add_column(file["obs"], SHIFTED, shifted)
+            uns = {
+                **about,
+                "genes": np.array(panel.genes, dtype=object),
+                "scale_mean": panel.mean,
+                "scale_sd": panel.sd,
+                "outputs": np.array(list(outputs), dtype=object),
+            }
+            uns = {
+                k: np.array(v, dtype=object) if isinstance(v, list) else v for k, v in uns.items()
+            }
+            write_elem(file.require_group("uns"), "syncytium", uns)
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be written ({error}); make room or set output-dir to another folder",
+            public="the site cannot write its corrected file; its own log has the reason",
+        ) from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def _copy(source: Path, partial: Path) -> None:
+    with h5py.File(source, "r") as file:
+        current = isinstance(file["obs"], h5py.Group)
+    if current:
+        shutil.copyfile(source, partial)
+        return
+    # Files of anndata before 0.7 cannot be added to in place.
+    from anndata import read_h5ad
+
+    read_h5ad(source).write_h5ad(partial)
+
+
+def _write_chunks(
+    obsm: h5py.Group, key: str, chunks: Iterator[np.ndarray], shape: tuple[int, int]
+) -> None:
+    if key in obsm:
+        del obsm[key]
+    dataset = obsm.create_dataset(key, shape=shape, dtype=np.float32)
+    dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    start = 0
+    for chunk in chunks:
+        dataset[start : start + len(chunk)] = chunk
+        start += len(chunk)
+
+
+def _add_column(obs: h5py.Group, name: str, values: np.ndarray) -> None:
+    from anndata.io import write_elem
+
+    write_elem(obs, name, values)
+    columns = [c for c in obs.attrs["column-order"] if c != name]
+    obs.attrs["column-order"] = np.array([*columns, name], dtype=h5py.string_dtype())

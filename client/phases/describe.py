@@ -1,0 +1,28 @@
+"""describe: the site's genes, cell types and versions, by name."""
+
+import platform
+from importlib.metadata import version
+
+from flwr.app import RecordDict
+
+from client.outbox import Outbox
+from client.site import Site, labels
+from common.errors import InputError
+
+PACKAGES = ("flwr", "torch", "anndata", "numpy", "scipy")
+
+
+def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
+    """Open the file, which checks it, and send names only."""
+    types = labels(site.file.cell_types)
+    if not types:
+        raise InputError(
+            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; "
+            "correction needs cell types"
+        )
+    outbox.public("site", site.name)
+    outbox.public("genes", sorted(site.file.genes))
+    outbox.public("gene_kind", site.file.gene_kind)
+    outbox.public("cell_types", types)
+    versions = {name: version(name) for name in PACKAGES}
+    outbox.public("versions", {"python": platform.python_version(), **versions})

@@ -1,0 +1,36 @@
+"""fit: validation loss of the received model, then local training."""
+
+from flwr.app import RecordDict
+
+from client.model import received_model
+from client.outbox import Outbox
+from client.site import Site
+from common.errors import InputError
+from common.models.state import flatten, state_of
+from common.training import evaluation_loss, fit
+from strategies.records import panel_of, values_of
+
+
+def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
+    """Contribute this site's share of the weighted mean of the models."""
+    values, panel = values_of(request), panel_of(request)
+    model, preset, device = received_model(site, request, panel)
+    matrix, split = site.matrix(panel), site.split(preset.training.validation_share)
+    n_train, n_validation = len(split.train), len(split.validation)
+    if n_train < 2:
+        raise InputError(f"{site.file.path}: {n_train} cells are left for training; give more")
+    validation_loss = evaluation_loss(model, matrix, split.validation, preset.training, device)
+    train_loss = fit(
+        model,
+        matrix,
+        split.train,
+        preset.training,
+        round_=values["round"],
+        seed=site.config.seed,
+        device=device,
+    )
+    outbox.masked("n_train", n_train)
+    outbox.masked("n_validation", n_validation)
+    outbox.masked("weights", flatten(state_of(model)) * (n_train / values["n_cells"]))
+    outbox.masked("train_loss", train_loss * n_train)
+    outbox.masked("validation_loss", validation_loss)

@@ -1,0 +1,185 @@
+"""A site: where its file, its results and its cache are, and its preprocessed matrix."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from common.config import NodeConfig, RunConfig, run_folder
+from common.data.genes import columns_of
+from common.data.matrix import ExpressionMatrix, open_csr, write_csr
+from common.data.normalise import library_sizes, log1p_cp10k
+from common.data.reader import SiteFile
+from common.errors import ConfigError, InputError
+from common.panel import Panel
+from common.training import Split, split_cells
+
+logger = logging.getLogger("syncytium.site")
+
+FORMAT = 1
+DEMO_CELLS_PER_SITE = 1000
+
+
+@lru_cache(maxsize=16)
+def _open(path: Path, fingerprint: str, **settings: str) -> SiteFile:
+    return SiteFile.open(path, **settings)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site for the length of one message.
+
+    Parameters
+    ----------
+    config, node
+        The run's settings and the site's own.
+    simulated
+        The site is one of several on one machine, made by Flower's simulation.
+    """
+
+    config: RunConfig
+    node: NodeConfig
+    simulated: bool
+
+    @classmethod
+    def from_context(
+        cls, run_config: dict[str, Any], node_config: dict[str, Any], run_id: int
+    ) -> Self:
+        """The site that Flower's context describes.
+
+        Raises
+        ------
+        ConfigError
+            A key or value is wrong, or a simulation has not one file per site.
+        InputError
+            The simulation's data folder does not exist.
+        """
+        config = RunConfig.parse(run_config, where="run config")
+        if "data-path" in node_config or "partition-id" not in node_config:
+            own = {k: v for k, v in node_config.items() if k not in _SIMULATION_KEYS}
+            return cls(config, NodeConfig.parse(own, where="node config"), simulated=False)
+        index, n_sites = int(node_config["partition-id"]), int(node_config["num-partitions"])
+        out = run_folder(config, run_id)
+        path = _simulated_file(config, out, index, n_sites)
+        node = NodeConfig.parse(
+            {
+                "data-path": str(path),
+                "output-dir": str(out / "sites" / path.stem),
+                "device": config.device,
+            },
+            where="simulated node",
+        )
+        return cls(config, node, simulated=True)
+
+    @property
+    def name(self) -> str:
+        """The site's name: its own choice, or its file's."""
+        return self.node.name or Path(self.node.data_path).stem
+
+    @property
+    def output_dir(self) -> Path:
+        """Where the site's results and its log of what it sent are written."""
+        return Path(self.node.output_dir).expanduser().resolve()
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where preprocessed matrices are kept between messages."""
+        own = self.node.cache_dir
+        return Path(own).expanduser().resolve() if own else self.output_dir / "cache"
+
+    @property
+    def outbox_log(self) -> Path:
+        """The append-only log of every field that left."""
+        return self.output_dir / "outbox.jsonl"
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """How the file is read: the site's own settings, else the run's."""
+        names = ("batch_key", "cell_type_key", "layer", "gene_column")
+        own = {name: getattr(self.node, name) for name in names}
+        return {n: getattr(self.config, n) if value is None else value for n, value in own.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the input file's identity (path, size, time of change) and how it is read."""
+        path = Path(self.node.data_path).expanduser()
+        if not path.is_file():
+            raise InputError(
+                f"there is no file {path}; set data-path in node-config, or data in the run config"
+            )
+        stat = path.stat()
+        identity = [FORMAT, str(path.resolve()), stat.st_size, stat.st_mtime_ns, self.keys]
+        return hashlib.blake2b(json.dumps(identity).encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def file(self) -> SiteFile:
+        """The site's cells; obs and var are checked on opening."""
+        fingerprint = self.fingerprint
+        return _open(Path(self.node.data_path).expanduser(), fingerprint, **self.keys)
+
+    def split(self, share: float) -> Split:
+        """Training and validation cells, the same in every round."""
+        return split_cells(self.file.batches, share, self.config.seed)
+
+    def matrix(self, panel: Panel) -> ExpressionMatrix:
+        """log1p CP10k of the panel's genes, made once and then read from disk."""
+        folder = self.cache_dir / f"{self.fingerprint[:16]}-{panel.digest()[:16]}"
+        if not (folder / "n_genes").is_file():
+            logger.info("%s: preprocessing %d cells", self.name, self.file.n_cells)
+            write_csr(self._log_chunks(panel), len(panel.genes), folder)
+        return ExpressionMatrix(open_csr(folder), panel.scaling())
+
+    def _log_chunks(self, panel: Panel):
+        columns = columns_of(panel.vocabulary, self.file.genes)
+        chosen = columns_of(panel.genes, panel.vocabulary)
+        for _, counts in self.file.iter_counts(columns):
+            yield log1p_cp10k(counts[:, chosen], library_sizes(counts))
+
+    def drop_cache(self) -> None:
+        """Remove the preprocessed matrices."""
+        shutil.rmtree(self.cache_dir, ignore_errors=True)
+
+
+_SIMULATION_KEYS = ("partition-id", "num-partitions")
+
+
+def _simulated_file(config: RunConfig, out: Path, index: int, n_sites: int) -> Path:
+    if not config.data:
+        return _demo_file(out / "data", index, n_sites, config.seed)
+    folder = Path(config.data).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"data = {config.data!r} is not a folder; give one with a .h5ad per site")
+    files = sorted(folder.glob("*.h5ad"))
+    if len(files) != n_sites:
+        raise ConfigError(
+            f"{folder} holds {len(files)} .h5ad files and the federation has {n_sites} nodes; "
+            f"run with --federation-config 'num-supernodes={len(files)}', or use `syncytium run`"
+        )
+    return files[index]
+
+
+def _demo_file(folder: Path, index: int, n_sites: int, seed: int) -> Path:
+    from common.data.simulator import SimulationPlan, simulate_site
+
+    path = folder / f"hospital-{index + 1}.h5ad"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        plan = SimulationPlan(n_sites=n_sites, n_cells=DEMO_CELLS_PER_SITE * n_sites, seed=seed)
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
+            temporary = Path(partial) / path.name
+            simulate_site(plan, index).write_h5ad(temporary)
+            os.replace(temporary, path)
+    return path
+
+
+def labels(types: np.ndarray) -> list[str]:
+    """The names among cell types, sorted, without the unlabelled."""
+    return sorted({cell_type for cell_type in types if cell_type is not None})
