@@ -1,8 +1,9 @@
 """The corrected .h5ad: the site's own file, untouched, with corrected expression and latents added.
 
 ``obsm["X_latent"]`` and ``obsm["X_latent_corrected"]`` hold the latents before and after;
-``obsm["decoded"]`` or ``obsm["residual"]`` corrected log1p CP10k over the model's genes, whose names
-are ``uns["syncytium"]["genes"]``; ``obs["syncytium_shifted"]`` tells which cells had a reference.
+``obsm["decoded"]`` or ``obsm["residual"]`` corrected log1p CP10k over the model's genes, whose
+names are ``uns["syncytium"]["genes"]``; ``obs["syncytium_shifted"]`` tells which cells had a
+reference.
 """
 
 import os

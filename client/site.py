@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -176,7 +175,7 @@ def _demo_file(folder: Path, index: int, n_sites: int, seed: int) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as partial:
             temporary = Path(partial) / path.name
             simulate_site(plan, index).write_h5ad(temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
     return path
 
 
