@@ -1,0 +1,112 @@
+"""The model bundle, safetensors and JSON: what a later site needs to correct itself."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+from common.models.state import State
+from common.panel import Panel
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model with its genes, scaling and reference means.
+
+    Parameters
+    ----------
+    state
+        The model's values by name.
+    panel
+        Vocabulary, genes and scaling.
+    references
+        Reference latent mean of each shared cell type, (latent_dim,).
+    card
+        Everything else as JSON: task, preset, network, settings, versions, counts.
+    """
+
+    state: State
+    panel: Panel
+    references: dict[str, np.ndarray]
+    card: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors`` and ``card.json``; the folder appears whole."""
+        from safetensors.numpy import save_file
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            tensors = {f"model/{name}": np.ascontiguousarray(v) for name, v in self.state.items()}
+            tensors |= {"panel/mean": self.panel.mean, "panel/sd": self.panel.sd}
+            if self.references:
+                tensors["references"] = np.stack(list(self.references.values()))
+            save_file(tensors, partial / "model.safetensors")
+            card = {
+                "format": FORMAT,
+                **self.card,
+                "types": list(self.references),
+                "genes": list(self.panel.genes),
+                "vocabulary": list(self.panel.vocabulary),
+                "sha256": {"model.safetensors": _digest(partial / "model.safetensors")},
+            }
+            (partial / "card.json").write_text(json.dumps(card, indent=1))
+            partial.chmod(0o755)
+            partial.replace(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bundle":
+        """Read a bundle.
+
+        Raises
+        ------
+        InputError
+            A file is missing, of another format, or not what the card's hash says.
+        """
+        from safetensors.numpy import load_file
+
+        card_path, model_path = folder / "card.json", folder / "model.safetensors"
+        for path in (card_path, model_path):
+            if not path.is_file():
+                raise InputError(f"{folder} is not a bundle: {path.name} is missing")
+        card = json.loads(card_path.read_text())
+        if card.get("format") != FORMAT:
+            raise InputError(
+                f"{folder}: bundle format {card.get('format')!r}, this version reads {FORMAT}"
+            )
+        if card["sha256"]["model.safetensors"] != _digest(model_path):
+            raise InputError(f"{model_path} differs from the hash in its card: copy it again")
+        tensors = load_file(model_path)
+        state = {
+            name.removeprefix("model/"): value
+            for name, value in tensors.items()
+            if name.startswith("model/")
+        }
+        panel = Panel(
+            tuple(card.pop("vocabulary")),
+            tuple(card.pop("genes")),
+            tensors["panel/mean"],
+            tensors["panel/sd"],
+        )
+        references = dict(zip(card.pop("types"), tensors.get("references", ()), strict=True))
+        return cls(state, panel, references, card)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shape_card(shape: Any) -> dict[str, Any]:
+    """A network's shape as JSON."""
+    return asdict(shape)

@@ -1,0 +1,42 @@
+"""The coordinator's Flower ServerApp: run config -> workflow -> run folder."""
+
+import importlib
+import logging
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from common.config import RunConfig, run_folder
+from common.errors import SyncytiumError
+from server.federation import Federation
+from server.runs import RunFolder
+
+logger = logging.getLogger("syncytium.server")
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the task that the run config names.
+
+    Raises
+    ------
+    SyncytiumError
+        The run failed; ``run.json`` says how.
+    """
+    config = RunConfig.parse(context.run_config, where="run config")
+    folder = RunFolder(run_folder(config, context.run_id), config, context.run_id)
+    logger.info("run folder: %s", folder.path)
+    try:
+        federation = Federation(grid, config, folder)
+        workflow = importlib.import_module(f"server.workflows.{config.task}")
+        workflow.run(federation, config, folder, str(context.run_id))
+    except SyncytiumError as error:
+        folder.finish("failed", error=str(error), error_kind=type(error).__name__)
+        raise
+    except BaseException as error:
+        folder.finish(
+            "failed", error=f"{type(error).__name__}: {error}", error_kind="InternalError"
+        )
+        raise
+    folder.finish("finished")

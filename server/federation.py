@@ -1,0 +1,153 @@
+"""Federation: send a phase to every site and gather the replies, with deadlines and byte counts."""
+
+import logging
+import time
+from typing import Any, TypeVar
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from common.config import RunConfig
+from common.errors import SecureSumError, SiteFailure
+from server.runs import RunFolder
+from strategies.phase import PhaseStrategy
+from strategies.records import values_of
+
+logger = logging.getLogger("syncytium.server")
+Result = TypeVar("Result")
+
+FIRST_POLL, SLOWEST_POLL = 0.02, 0.25
+SETTLING = 1.0
+
+
+class Federation:
+    """The sites of a run.
+
+    Parameters
+    ----------
+    grid
+        Flower's way to the sites.
+    config
+        The run's settings: deadline, least number of sites, what a failed site means.
+    folder
+        Receives the ledger.
+    """
+
+    def __init__(self, grid: Grid, config: RunConfig, folder: RunFolder):
+        self.grid = grid
+        self.config = config
+        self.folder = folder
+        self.names: dict[int, str] = {}
+        self.lost: dict[str, str] = {}
+        self.node_ids = self._wait_for_sites()
+
+    def name(self, node_id: int) -> str:
+        """A site's name once it has described itself."""
+        return self.names.get(node_id, f"node {node_id}")
+
+    def run(self, strategy: PhaseStrategy[Result], round_: int = 0) -> Result:
+        """One phase: both trips of it, then its result.
+
+        Raises
+        ------
+        SiteFailure
+            A site failed and the run is to stop then, or too few are left.
+        """
+        return self.run_with_reply(strategy, round_)[0]
+
+    def run_with_reply(
+        self, strategy: PhaseStrategy[Result], round_: int = 0
+    ) -> tuple[Result, Message]:
+        """Like :meth:`run`, with one of the replies, which Flower's strategies want to see."""
+        request = strategy.request(round_, self.node_ids)
+        replies = self._exchange(strategy.messages(strategy.phase, request, self.node_ids))
+        reveals = self._exchange(strategy.configure_reveal(replies))
+        return strategy.aggregate(round_, replies + reveals), replies[0]
+
+    def _wait_for_sites(self) -> list[int]:
+        wanted, start = self.config.n_sites, time.monotonic()
+        seen: list[int] = []
+        settled = start
+        while True:
+            now = time.monotonic()
+            present = sorted(self.grid.get_node_ids())
+            if present != seen:
+                seen, settled = present, now
+                logger.info("%d sites connected", len(seen))
+            enough = len(seen) >= (wanted or self.config.min_sites)
+            if enough and (wanted or now - settled >= SETTLING):
+                return seen[:wanted] if wanted else seen
+            if now - start > self.config.deadline:
+                raise SiteFailure(
+                    f"{len(seen)} of {wanted or self.config.min_sites} sites connected within "
+                    f"{self.config.deadline:g} s; start the others, or set n-sites or deadline"
+                )
+            time.sleep(0.1)
+
+    def _exchange(self, messages: list[Message]) -> list[Message]:
+        if not messages:
+            return []
+        phase = messages[0].metadata.message_type.partition(".")[2]
+        waiting = self._push(messages, phase)
+        replies, failures = [], {}
+        end, pause = time.monotonic() + self.config.deadline, FIRST_POLL
+        while waiting and time.monotonic() < end:
+            arrived = list(self.grid.pull_messages(list(waiting)))
+            pause = FIRST_POLL if arrived else min(1.3 * pause, SLOWEST_POLL)
+            for reply in arrived:
+                # An error reply of a lost node carries another sender: map by the message.
+                node_id = waiting.pop(reply.metadata.reply_to_message_id)
+                reason = _reason(reply)
+                self._record(phase, self.name(node_id), "coordinator", reply)
+                if reason is None:
+                    replies.append(reply)
+                else:
+                    failures[node_id] = reason
+            if waiting:
+                time.sleep(pause)
+        for node_id in waiting.values():
+            failures[node_id] = f"no answer within {self.config.deadline:g} s"
+        self._lose(phase, failures)
+        order = {node_id: i for i, node_id in enumerate(self.node_ids)}
+        return sorted(replies, key=lambda reply: order[reply.metadata.src_node_id])
+
+    def _push(self, messages: list[Message], phase: str) -> dict[str, int]:
+        nodes = [message.metadata.dst_node_id for message in messages]
+        for node_id, message in zip(nodes, messages, strict=True):
+            self._record(phase, "coordinator", self.name(node_id), message)
+        ids = [str(i) for i in self.grid.push_messages(messages)]
+        return dict(zip(ids, nodes, strict=True))
+
+    def _record(self, phase: str, sender: str, receiver: str, message: Message) -> None:
+        n_bytes, masked = 0, False
+        if message.has_content():
+            for group, record in message.content.array_records.items():
+                n_bytes += sum(len(array.data) for array in record.values())
+                masked = masked or group == "upload"
+        entry = {"from": sender, "to": receiver, "phase": phase, "bytes": n_bytes}
+        self.folder.ledger(**entry, summed=masked)
+
+    def _lose(self, phase: str, failures: dict[int, str]) -> None:
+        if not failures:
+            return
+        named = {self.name(node_id): reason for node_id, reason in failures.items()}
+        self.lost.update(named)
+        self.folder.note(lost_sites=self.lost)
+        text = "; ".join(f"{site}: {reason}" for site, reason in sorted(named.items()))
+        remaining = [node_id for node_id in self.node_ids if node_id not in failures]
+        if self.config.on_site_error == "stop":
+            raise SiteFailure(f"phase {phase} failed at {len(named)} sites. {text}")
+        if len(remaining) < self.config.min_sites:
+            raise SecureSumError(
+                f"phase {phase}: {len(remaining)} sites are left and min-sites is "
+                f"{self.config.min_sites}. {text}"
+            )
+        logger.warning("phase %s goes on without %s", phase, text)
+        self.node_ids = remaining
+
+
+def _reason(reply: Message) -> str | None:
+    if reply.has_error():
+        return f"the site's process failed ({reply.error.reason or reply.error.code})"
+    error: Any = values_of(reply.content).get("error")
+    return None if error is None else error["reason"]

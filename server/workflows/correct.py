@@ -1,0 +1,221 @@
+"""correct: federated batch correction, from the sites' files to their corrected files.
+
+References
+----------
+Bakhtiari et al. 2025 (FedscGen), doi:10.1186/s13059-025-03684-9.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from common.bundle import Bundle, shape_card
+from common.config import RunConfig
+from common.data.genes import agree
+from common.data.hvg import highly_variable
+from common.data.moments import GeneMoments
+from common.errors import ConfigError, InputError
+from common.models.build import build_model
+from common.models.state import State, state_of
+from common.panel import Panel
+from common.presets import Preset, resolve
+from common.principal_axes import principal_axes
+from common.private_max import BASE, largest_digit
+from common.secure.backend import backend
+from server.federation import Federation
+from server.runs import RunFolder
+from strategies.describe import Describe, SiteDescription
+from strategies.fedavg import SecureFedAvg
+from strategies.secure_sum import SecureSum
+
+logger = logging.getLogger("syncytium.server")
+
+
+def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: str) -> None:
+    """The phases in their order."""
+    workflow = Correct(federation, config, folder, run_id)
+    sites = workflow.describe()
+    panel, n_cells = workflow.choose_genes(sites)
+    state = workflow.initial_model(panel)
+    state = workflow.train(state, panel, n_cells)
+    types = sorted({cell_type for site in sites for cell_type in site.cell_types})
+    references = workflow.references(state, panel, workflow.maxima(types))
+    workflow.correct(state, panel, references, types)
+
+
+@dataclass
+class Correct:
+    """The workflow's phases, each from plain values to plain values."""
+
+    federation: Federation
+    config: RunConfig
+    folder: RunFolder
+    run_id: str
+
+    def __post_init__(self) -> None:
+        self.preset: Preset = resolve(self.config)
+        common = {
+            "backend": backend(self.config.secure_sum),
+            "run": self.run_id,
+            "min_sites": self.config.min_sites,
+        }
+        self.secure_sum = partial(SecureSum, **common)
+        self.secure_fedavg = partial(SecureFedAvg, **common)
+
+    def describe(self) -> list[SiteDescription]:
+        """What each site has, by name."""
+        sites = self.federation.run(Describe())
+        self.federation.names = {site.node_id: site.site for site in sites}
+        self.folder.note(
+            sites={s.site: {"n_genes": len(s.genes), "versions": s.versions} for s in sites}
+        )
+        types = {cell_type for site in sites for cell_type in site.cell_types}
+        if len(types) < 2:
+            raise InputError(
+                f"the sites hold one cell type only ({', '.join(sorted(types))}); correction "
+                "compares like with like across types, so give data with at least 2"
+            )
+        return sites
+
+    def choose_genes(self, sites: list[SiteDescription]) -> tuple[Panel, int]:
+        """Agree on genes, then choose and scale the most variable from summed moments."""
+        vocabulary = agree(
+            {site.site: site.genes for site in sites},
+            join=self.config.gene_join,
+            max_padded=self.config.max_padded,
+        )
+        summed = self.federation.run(
+            self.secure_sum("moments", values={"vocabulary": vocabulary.genes})
+        )
+        n_cells = summed.count("n_cells")
+        moments = GeneMoments(**{**summed.values, "n_cells": n_cells})
+        chosen = highly_variable(moments, self.config.n_top_genes)
+        mean, sd = moments.log_mean_sd()
+        genes = tuple(vocabulary.genes[i] for i in chosen)
+        self.folder.note(
+            n_cells=n_cells,
+            n_vocabulary=len(vocabulary.genes),
+            n_genes=len(genes),
+            padded=dict(vocabulary.padded),
+        )
+        return Panel(vocabulary.genes, genes, mean[chosen], sd[chosen]), n_cells
+
+    def initial_model(self, panel: Panel) -> State:
+        """The network before training, its linear path at the pooled principal axes."""
+        model = build_model(self.preset, len(panel.genes), self.config.seed)
+        if self.preset.principal_axes:
+            sums = self.federation.run(self.secure_sum("principal_axes", panel=panel)).values
+            mean, axes = principal_axes(
+                float(sums["n_cells"]),
+                sums["sum_scaled"],
+                sums["second_moments"],
+                self.preset.shape.latent_dim,
+            )
+            model.start_at(mean, axes)
+        n_parameters = sum(p.numel() for p in model.parameters())
+        self.folder.note(n_parameters=n_parameters, n_rounds=self.preset.training.rounds)
+        return state_of(model)
+
+    def train(self, state: State, panel: Panel, n_cells: int) -> State:
+        """Federated rounds until they are done or the validation loss no longer falls.
+
+        A round's replies hold the validation loss of the model it started from; the state with the
+        lowest is kept.
+        """
+        best, best_loss, waited = state, np.inf, 0
+        for round_ in range(1, self.preset.training.rounds + 1):
+            start = time.monotonic()
+            strategy = self.secure_fedavg(state, n_cells, panel=panel)
+            summed, reply = self.federation.run_with_reply(strategy, round_)
+            trained = strategy.step(round_, summed, reply)
+            self.folder.metrics(
+                round=round_,
+                n_sites=trained.n_sites,
+                train_loss=trained.train_loss,
+                validation_loss_before=trained.validation_loss,
+                seconds=round(time.monotonic() - start, 3),
+            )
+            logger.info("round %d: training loss %.4f", round_, trained.train_loss)
+            loss = trained.validation_loss
+            if loss is not None and loss < best_loss:
+                best, best_loss, waited = state, loss, 0
+            elif loss is not None:
+                waited += 1
+            state = trained.state
+            if self.config.patience and waited >= self.config.patience:
+                self.folder.note(stopped_early=round_)
+                return best
+        return state
+
+    def maxima(self, types: list[str]) -> dict[str, int]:
+        """Cells of the largest batch of each type that two batches or more hold."""
+        ask = partial(self.secure_sum, "peaks")
+        first = self.federation.run(ask(values={"types": types, "higher": None}))
+        high = largest_digit(first.values["thermometer"])
+        second = self.federation.run(ask(attempt=1, values={"types": types, "higher": high}))
+        low = largest_digit(second.values["thermometer"])
+        n_batches = dict(zip(types, first.values["n_batches"].astype(int).tolist(), strict=True))
+        unshifted = {}
+        maxima = {}
+        for cell_type, first_digit, second_digit in zip(types, high, low, strict=True):
+            if n_batches[cell_type] < 2:
+                unshifted[cell_type] = "held by one batch only"
+            elif first_digit < 0:
+                unshifted[cell_type] = f"no batch has {self.config.min_reference_cells} cells"
+            else:
+                maxima[cell_type] = first_digit * BASE + second_digit
+        self.folder.note(largest_batch=maxima, unshifted_types=unshifted)
+        if not maxima:
+            logger.warning("no cell type is shared by two batches: correction is the identity")
+        return maxima
+
+    def references(
+        self, state: State, panel: Panel, maxima: dict[str, int]
+    ) -> dict[str, np.ndarray]:
+        """Reference latent mean of each shared type: the mean over its tied dominant batches."""
+        if not maxima:
+            return {}
+        summed = self.federation.run(
+            self.secure_sum(
+                "means", values={"maxima": maxima}, arrays={"model": state}, panel=panel
+            )
+        )
+        holders = summed.values["n_holders"]
+        if (holders < 1).any():
+            raise ConfigError("a dominant batch was lost before it sent its mean; run again")
+        means = summed.values["mean_latent"] / holders[:, None]
+        return dict(zip(maxima, means, strict=True))
+
+    def correct(
+        self, state: State, panel: Panel, references: dict[str, np.ndarray], types: list[str]
+    ) -> None:
+        """Publish the bundle and have every site write its corrected file."""
+        versions = self.folder.versions
+        card = {
+            "task": "correct",
+            "run": self.run_id,
+            "model": self.preset.model,
+            "shape": shape_card(self.preset.shape),
+            "versions": versions,
+        }
+        Bundle(state, panel, references, card).save(self.folder.path / "bundle")
+        arrays = {"model": state}
+        if references:
+            arrays["references"] = {"mean": np.stack(list(references.values()))}
+        values = {
+            "run": self.run_id,
+            "version": versions["syncytium"],
+            "referenced": list(references),
+            "unshifted": [t for t in types if t not in references],
+        }
+        summed = self.federation.run(
+            self.secure_sum("correct", values=values, arrays=arrays, panel=panel)
+        )
+        self.folder.note(
+            n_corrected=summed.count("n_cells"),
+            n_shifted=summed.count("n_shifted"),
+            identity=not references,
+        )

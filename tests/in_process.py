@@ -1,0 +1,87 @@
+"""A whole federation in one process: a Flower Grid that calls the ClientApp directly."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from flwr.app import Context, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.task_identity import TaskIdentity
+
+from client.app import app as client_app
+from common.config import RunConfig
+
+RUN_ID = 7
+
+
+class InProcessGrid(Grid):
+    """Sites 1..n; ``tamper`` may change or drop a reply (return None)."""
+
+    def __init__(
+        self,
+        n_sites: int,
+        run_config: dict[str, Any],
+        tamper: Callable[[Message], Message | None] = lambda reply: reply,
+    ):
+        self.n_sites = n_sites
+        self.run_config = run_config
+        self.tamper = tamper
+        self.replies: list[Message] = []
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, RUN_ID, 1
+
+    def set_run(self, run: Any) -> None: ...
+
+    @property
+    def run(self) -> Any:
+        raise NotImplementedError
+
+    def create_message(self, *args: Any, **kwargs: Any) -> Message:
+        raise NotImplementedError
+
+    def get_node_ids(self) -> Iterable[int]:
+        return range(1, self.n_sites + 1)
+
+    def get_nodes(self) -> Iterable[Any]:
+        raise NotImplementedError
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        ids = []
+        for message in messages:
+            node_id = message.metadata.dst_node_id
+            message.metadata.__dict__["_message_id"] = str(uuid4())
+            ids.append(message.metadata.message_id)
+            context = Context(
+                run_id=RUN_ID,
+                node_id=node_id,
+                node_config={"partition-id": node_id - 1, "num-partitions": self.n_sites},
+                state=RecordDict(),
+                run_config=self.run_config,
+            )
+            TaskIdentity.node_id = node_id
+            reply = self.tamper(client_app(message, context))
+            if reply is not None:
+                self.replies.append(reply)
+        TaskIdentity.node_id = 1
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        wanted = set(message_ids)
+        arrived = [r for r in self.replies if r.metadata.reply_to_message_id in wanted]
+        self.replies = [r for r in self.replies if r not in arrived]
+        return arrived
+
+    def send_and_receive(self, *args: Any, **kwargs: Any) -> Iterable[Message]:
+        raise NotImplementedError
+
+
+def run_in_process(out: Path, n_sites: int, *, tamper=lambda reply: reply, **settings: Any) -> None:
+    """Run the ServerApp over in-process sites; settings are RunConfig's, with underscores."""
+    from server.app import main
+
+    values = {key.replace("_", "-"): value for key, value in settings.items()}
+    config = RunConfig.parse({"out": str(out), **values}, where="test").flat()
+    context = Context(
+        run_id=RUN_ID, node_id=1, node_config={}, state=RecordDict(), run_config=config
+    )
+    main(InProcessGrid(n_sites, config, tamper), context)
