@@ -9,6 +9,7 @@ from flwr.serverapp import Grid, ServerApp
 from common.config import RunConfig, run_folder
 from common.errors import SyncytiumError
 from server.federation import Federation
+from server.logs import speak
 from server.runs import RunFolder
 
 logger = logging.getLogger("syncytium.server")
@@ -24,6 +25,7 @@ def main(grid: Grid, context: Context) -> None:
     SyncytiumError
         The run failed; ``run.json`` says how.
     """
+    speak()
     config = RunConfig.parse(context.run_config, where="run config")
     folder = RunFolder(run_folder(config, context.run_id), config, context.run_id)
     logger.info("run folder: %s", folder.path)
@@ -40,3 +42,4 @@ def main(grid: Grid, context: Context) -> None:
         )
         raise
     folder.finish("finished")
+    logger.info("finished: %s", folder.path)

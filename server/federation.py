@@ -136,7 +136,7 @@ class Federation:
         text = "; ".join(f"{site}: {reason}" for site, reason in sorted(named.items()))
         remaining = [node_id for node_id in self.node_ids if node_id not in failures]
         if self.config.on_site_error == "stop":
-            raise SiteFailure(f"phase {phase} failed at {len(named)} sites. {text}")
+            raise SiteFailure(f"phase {phase} failed at {text}")
         if len(remaining) < self.config.min_sites:
             raise SecureSumError(
                 f"phase {phase}: {len(remaining)} sites are left and min-sites is "

@@ -40,8 +40,7 @@ def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
             "version": values["version"],
             "shifted_types": values["referenced"],
             "unshifted_types": values["unshifted"],
-            "batch_key": site.keys["batch_key"],
-            "cell_type_key": site.keys["cell_type_key"],
+            **site.keys,
         },
     )
     outbox.masked("n_cells", np.float64(len(latent)))

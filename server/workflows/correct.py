@@ -138,8 +138,9 @@ class Correct:
                 validation_loss_before=trained.validation_loss,
                 seconds=round(time.monotonic() - start, 3),
             )
-            logger.info("round %d: training loss %.4f", round_, trained.train_loss)
             loss = trained.validation_loss
+            shown = trained.train_loss if loss is None else loss
+            logger.info("round %d of %d: loss %.4f", round_, self.preset.training.rounds, shown)
             if loss is not None and loss < best_loss:
                 best, best_loss, waited = state, loss, 0
             elif loss is not None:

@@ -1,0 +1,20 @@
+"""The `syncytium` command: a thin layer, no algorithm in it."""
+
+import typer
+
+from cli.check import check
+from cli.console import Commands
+from cli.demo import demo
+from cli.evaluate import evaluate
+from cli.run import run
+from cli.split import split
+
+app = typer.Typer(
+    cls=Commands,
+    help="Hospitals analyse single-cell RNA-seq together without showing their cells.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _command in (demo, check, split, run, evaluate):
+    app.command()(_command)

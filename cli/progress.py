@@ -1,0 +1,139 @@
+"""A run's progress, read from its folder: phases, rounds, loss, bytes."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+PHASES = {
+    "describe": "sites describe their genes and cell types",
+    "moments": "gene moments are summed",
+    "principal_axes": "second moments are summed",
+    "fit": "the network is trained",
+    "peaks": "the largest batch of each cell type is found",
+    "means": "reference means are summed",
+    "correct": "sites correct their cells",
+}
+
+
+class _Lines:
+    """The lines that were added to a JSON-lines file since the last look."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._offset = 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            yield json.loads(line)
+
+
+class RunProgress:
+    """Shows a run: a live bar on a terminal, a line per step elsewhere.
+
+    The loss shown is the validation loss of the model that the round started from; the training
+    loss, of models that have fitted to one site each, does not tell how good the average is.
+
+    Parameters
+    ----------
+    folder
+        The run folder; it may not exist yet.
+    console
+        Where to show it.
+    """
+
+    def __init__(self, folder: Path, console: Console):
+        self.console = console
+        self._ledger = _Lines(folder / "ledger.jsonl")
+        self._metrics = _Lines(folder / "metrics.jsonl")
+        self._run_file = folder / "run.json"
+        self._phase = ""
+        self._bytes = 0
+        self._loss: float | None = None
+        self.news = False
+        self._rounds = 0
+        self._round = 0
+        self._started = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting Flower", total=None, detail="")
+
+    def __enter__(self) -> "RunProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._bar.stop()
+
+    def update(self) -> dict[str, Any]:
+        """Show what is new, and note in ``news`` whether there was any.
+
+        Returns
+        -------
+        ``run.json`` as it stands, {} before it exists.
+        """
+        run = json.loads(self._run_file.read_text()) if self._run_file.exists() else {}
+        self._rounds = run.get("n_rounds", 0)
+        self.news = False
+        for line in self._metrics.new():
+            self.news = True
+            self._round = line["round"]
+            self._loss = line["validation_loss_before"] or line["train_loss"]
+            self._say(
+                f"  round {self._round} of {self._rounds}: loss {self._loss:.4f}, "
+                f"{line['seconds']:.1f} s"
+            )
+        for line in self._ledger.new():
+            self.news = True
+            self._bytes += line["bytes"]
+            if line["phase"] in PHASES and line["phase"] != self._phase:
+                self._phase = line["phase"]
+                self._say(f"{PHASES[self._phase]} ({self._traffic})")
+        self._show()
+        return run
+
+    @property
+    def _traffic(self) -> str:
+        return f"{self._bytes / 1e6:,.1f} MB exchanged"
+
+    def _show(self) -> None:
+        if not self._phase:
+            return
+        details = [self._traffic]
+        total = completed = None
+        if self._phase == "fit" and self._rounds:
+            total, completed = self._rounds, self._round
+            details.insert(0, f"round {min(self._round + 1, self._rounds)}/{self._rounds}")
+            if self._loss is not None:
+                details.insert(1, f"loss {self._loss:.4f}")
+        self._bar.update(
+            self._task,
+            description=PHASES[self._phase],
+            total=total,
+            completed=completed or 0,
+            detail=" · ".join(details),
+        )
+
+    def _say(self, text: str) -> None:
+        if not self.console.is_terminal:
+            seconds = time.monotonic() - self._started
+            self.console.print(f"[{seconds:6.1f} s] {text}", markup=False)

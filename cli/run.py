@@ -1,0 +1,210 @@
+"""`syncytium run`: `flwr run` with a progress bar and an honest exit code."""
+
+import contextlib
+import os
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cli.console import console, shown
+from cli.flower import Flower
+from cli.progress import RunProgress
+from cli.superlink import own_superlink, tail
+from common.config import RunConfig
+from common.errors import ConfigError, InputError, RunError
+
+POLL_SECONDS = 0.25
+ASK_FLOWER_AFTER = 15.0
+
+
+def run(
+    conf: Annotated[Path, typer.Argument(help="the run's settings, as conf/correct.toml")],
+    out: Annotated[Path, typer.Option(help="run folder; must not hold a run yet")],
+    data: Annotated[
+        Path | None, typer.Option(help="simulation: a folder with one .h5ad per site")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace one setting")
+    ] = None,
+    superlink: Annotated[
+        str | None, typer.Option(help="a connection of ~/.flwr/config.toml with real sites")
+    ] = None,
+) -> None:
+    """Run a task: simulated sites from a folder of files, or real ones behind a SuperLink."""
+    values = read_settings(conf, settings or [])
+    if superlink is None and data is None and not values.get("data"):
+        raise ConfigError("give --data a folder with one .h5ad per site, or --superlink a name")
+    if data is not None:
+        values["data"] = str(data)
+    execute(values, out, superlink=superlink, where=str(conf))
+
+
+def read_settings(conf: Path, replaced: list[str]) -> dict[str, Any]:
+    """The settings of a file, with each ``key=value`` put in.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or not TOML, or an entry is not ``key=value``.
+    """
+    try:
+        values = tomllib.loads(conf.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {conf}; conf/correct.toml is one to copy") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{conf} cannot be read as TOML: {error}") from None
+    for entry in replaced:
+        key, equals, text = entry.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {entry!r}: write it as key=value")
+        try:
+            values[key.strip()] = tomllib.loads(f"x = {text}")["x"]
+        except tomllib.TOMLDecodeError:
+            values[key.strip()] = text
+    return values
+
+
+def execute(
+    values: dict[str, Any], out: Path, *, superlink: str | None = None, where: str = "settings"
+) -> dict[str, Any]:
+    """Run with these settings and show the progress; returns what ``run.json`` holds in the end.
+
+    Raises
+    ------
+    ConfigError, InputError
+        A setting or the data folder is wrong; nothing was started.
+    RunError
+        The run failed or its folder holds one already.
+    """
+    out = out.expanduser().absolute()
+    config = RunConfig.parse({**values, "out": str(out)}, where=where)
+    if (out / "run.json").exists():
+        raise RunError(f"{shown(out)} holds a run already: give --out another folder")
+    federation_config = {}
+    if superlink is None:
+        folder = Path(config.data).expanduser().absolute()
+        n_sites = len(site_files(folder))
+        config = config.model_copy(update={"data": str(folder), "n_sites": n_sites})
+        federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the run folder {out} cannot be made: {error}") from None
+    log = out / "flower.log"
+    screen = console()
+    with _flower(superlink, log) as flower, RunProgress(out, screen) as progress:
+        with tempfile.TemporaryDirectory() as folder:
+            run_id = flower.submit(config.flat(), federation_config, Path(folder))
+        try:
+            result = _follow(flower, run_id, progress, log)
+        except KeyboardInterrupt:
+            if superlink is not None:
+                flower.stop(run_id)
+            raise
+    summarise(result, out, screen)
+    return result
+
+
+def site_files(folder: Path) -> list[Path]:
+    """The .h5ad files of a simulation, one per site.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or no such file in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--data {folder}: no such folder; give one with a .h5ad per site")
+    files = sorted(folder.glob("*.h5ad"))
+    if not files:
+        raise InputError(
+            f"--data {folder}: there is no .h5ad in it; `syncytium split DATA.h5ad --by batch "
+            f"--out {folder}` makes one per site"
+        )
+    return files
+
+
+@contextlib.contextmanager
+def _flower(superlink: str | None, log: Path) -> Iterator[Flower]:
+    if superlink is not None:
+        yield Flower(superlink)
+        return
+    with own_superlink(log) as flower:
+        yield flower
+
+
+def _resources(device: str, n_sites: int) -> dict[str, float]:
+    """One core per site; a share of the GPUs where they are wanted and there."""
+    resources: dict[str, float] = {"client-resources-num-cpus": 1}
+    if device != "cpu":
+        import torch
+
+        if n_gpus := torch.cuda.device_count():
+            at_once = min(n_sites, os.cpu_count() or 1)
+            resources["client-resources-num-gpus"] = min(1.0, n_gpus / at_once)
+    return resources
+
+
+def _follow(flower: Flower, run_id: str, progress: RunProgress, log: Path) -> dict[str, Any]:
+    """Show the progress until the run ends; returns ``run.json``.
+
+    The ServerApp's own word in ``run.json`` is final. Flower is asked, which costs a second, only
+    when nothing is heard: the ServerApp may have died without a word, or be on another machine.
+    """
+    heard = time.monotonic()
+    while True:
+        result = progress.update()
+        if result.get("status") == "finished":
+            return result
+        if result.get("status") == "failed":
+            _keep_log(flower, run_id, log)
+            raise RunError(result["error"])
+        if progress.news:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > ASK_FLOWER_AFTER:
+            heard = time.monotonic()
+            status, details = flower.status(run_id)
+            if status == "finished:completed":
+                return progress.update()
+            if status.startswith("finished"):
+                _keep_log(flower, run_id, log)
+                raise RunError(f"Flower ended the run as {status}: {details}. {tail(log)}")
+        time.sleep(POLL_SECONDS)
+
+
+def _keep_log(flower: Flower, run_id: str, log: Path) -> None:
+    """Append what the ServerApp and the ClientApps said; the SuperLink takes it with it."""
+    with log.open("a") as file, contextlib.suppress(RunError):
+        file.write(flower.log(run_id))
+
+
+def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
+    """Say what a finished run did and where its results are."""
+    if not result:
+        screen.print("The run is finished; its folder is on the coordinator's machine.")
+        return
+    n_sites = len(result["sites"]) - len(result.get("lost_sites", {}))
+    stopped = result.get("stopped_early")
+    rounds = f"stopped early in round {stopped}" if stopped else f"{result['n_rounds']} rounds"
+    screen.print(
+        f"[bold green]done[/]: {result['n_corrected']:,} cells of {n_sites} sites corrected, "
+        f"{result['n_shifted']:,} of them shifted to a shared reference "
+        f"({result['n_genes']:,} genes, {rounds})"
+    )
+    for site, reason in result.get("lost_sites", {}).items():
+        screen.print(f"[yellow]lost[/] {site}: {reason}")
+    for cell_type, reason in result.get("unshifted_types", {}).items():
+        screen.print(f"[yellow]not shifted[/] {cell_type}: {reason}")
+    if result.get("identity"):
+        screen.print(
+            "[yellow]no cell type is shared by two batches: the correction is the identity, the "
+            "output is log1p CP10k unchanged[/]"
+        )
+    screen.print(f"corrected cells: {shown(out)}/sites/*/corrected.h5ad", markup=False)
+    screen.print(f"model, genes, references: {shown(out / 'bundle')}", markup=False)

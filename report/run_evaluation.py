@@ -1,0 +1,128 @@
+"""Score a run: the corrected files in its folder against the expression they were made from."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.bundle import Bundle
+from common.data.genes import columns_of
+from common.data.matrix import ExpressionMatrix, Scaling
+from common.data.normalise import library_sizes, log1p_cp10k
+from common.data.reader import SiteFile
+from common.errors import InputError
+from common.panel import Panel
+from report.evaluation import evaluate_embeddings
+
+
+@dataclass
+class _Gathered:
+    before: list[np.ndarray] = field(default_factory=list)
+    after: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    batch: list[np.ndarray] = field(default_factory=list)
+    cell_type: list[np.ndarray] = field(default_factory=list)
+
+
+def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> dict[str, Any]:
+    """Score a run folder and write its ``evaluation.json``.
+
+    Before: scaled log1p CP10k of the model's genes, recomputed from each corrected file's own
+    counts. After: the outputs in ``obsm``, scaled alike. A batch is a site's batch: two sites'
+    batches of one name stay apart.
+
+    Parameters
+    ----------
+    run_dir
+        Holds ``sites/NAME/corrected.h5ad`` and ``bundle/``, as a simulated run leaves them.
+    max_cells
+        Above it a random subsample of this size is read and scored.
+    seed
+        Of the subsample and of the PCA.
+
+    Returns
+    -------
+    What was written: see :func:`report.evaluation.evaluate_embeddings`.
+
+    Raises
+    ------
+    InputError
+        A file is missing or does not belong to this run.
+    """
+    files = sorted(run_dir.glob("sites/*/corrected.h5ad"))
+    if not files:
+        raise InputError(
+            f"{run_dir}: there are no corrected files in {run_dir / 'sites'}; give the folder of a "
+            "finished simulation (on real nodes they stay at the sites)"
+        )
+    panel = Bundle.load(run_dir / "bundle").panel
+    sizes = [_n_cells(path) for path in files]
+    total = sum(sizes)
+    chosen = np.arange(total)
+    if total > max_cells:
+        chosen = np.sort(np.random.default_rng(seed).choice(total, max_cells, replace=False))
+    gathered, first = _Gathered(), 0
+    for path, n_cells in zip(files, sizes, strict=True):
+        rows = chosen[(chosen >= first) & (chosen < first + n_cells)] - first
+        _read_site(path, rows, panel, gathered)
+        first += n_cells
+    result = evaluate_embeddings(
+        np.concatenate(gathered.before),
+        {name: np.concatenate(parts) for name, parts in gathered.after.items()},
+        np.concatenate(gathered.batch),
+        np.concatenate(gathered.cell_type),
+        max_cells=max_cells,
+        seed=seed,
+    )
+    if total > max_cells:
+        how = {"n_cells": max_cells, "how": "random, without replacement", "seed": seed}
+        result |= {"n_cells": total, "subsample": how}
+    partial = run_dir / ".evaluation.json.part"
+    partial.write_text(json.dumps(result, indent=1, allow_nan=False))
+    partial.replace(run_dir / "evaluation.json")
+    return result
+
+
+def _n_cells(path: Path) -> int:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return len(file["obsm/X_latent"])
+
+
+def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) -> None:
+    import h5py
+    from anndata.io import read_elem
+
+    with h5py.File(path, "r") as file:
+        if "uns/syncytium" not in file:
+            raise InputError(f"{path} was not written by a run: uns has no entry 'syncytium'")
+        about = read_elem(file["uns/syncytium"])
+        if tuple(about["genes"]) != panel.genes:
+            raise InputError(f"{path} holds other genes than the run's bundle: it is another run's")
+        scaling = panel.scaling()
+        for name in about["outputs"]:
+            # Whole blocks of rows are read: HDF5 is slow with scattered row numbers.
+            corrected = file["obsm"][name][:][rows]
+            scaled = (corrected - scaling.mean) / scaling.sd
+            gathered.after.setdefault(name, []).append(scaled)
+    keys = {key: about[key] for key in ("batch_key", "cell_type_key", "layer", "gene_column")}
+    site = SiteFile.open(path, **keys)
+    gathered.before.append(np.concatenate(list(_scaled(site, rows, panel, scaling))))
+    name = path.parent.name
+    gathered.batch.append(np.array([f"{name}/{b}" for b in site.batches[rows]], dtype=object))
+    gathered.cell_type.append(site.cell_types[rows])
+
+
+def _scaled(
+    site: SiteFile, rows: np.ndarray, panel: Panel, scaling: Scaling
+) -> Iterator[np.ndarray]:
+    columns = columns_of(panel.vocabulary, site.genes)
+    chosen = columns_of(panel.genes, panel.vocabulary)
+    for first, counts in site.iter_counts(columns):
+        wanted = rows[(rows >= first) & (rows < first + counts.shape[0])] - first
+        counts = counts[wanted]
+        log = log1p_cp10k(counts[:, chosen], library_sizes(counts))
+        yield ExpressionMatrix(log, scaling).scaled(slice(None)).numpy()

@@ -1,0 +1,29 @@
+"""What the coordinator says while it runs; `flwr run --stream` shows it."""
+
+import logging
+
+
+class _Print(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), flush=True)
+
+
+def speak() -> None:
+    """Show Syncytium's own messages, and not those of Flower that mislead here.
+
+    Flower's FedAvg is fed one summed reply and would report "1 results" for any number of sites.
+    """
+    logger = logging.getLogger("syncytium")
+    if not logger.handlers:
+        handler = _Print()
+        handler.setFormatter(logging.Formatter("syncytium: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    flower = logging.getLogger("flwr")
+    if _misleads not in flower.filters:
+        flower.addFilter(_misleads)
+
+
+def _misleads(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("%s: Received %s results")
