@@ -24,3 +24,19 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+demo: install
+	$(BIN)/syncytium demo
+
+# DATA is a folder with the datasets that bench/README.md names.
+bench: install
+	@test -n "$(DATA)" || { echo "give the folder with the datasets: make bench DATA=DIR"; exit 2; }
+	$(BIN)/python -m bench.throughput $(DATA)
+	$(BIN)/python -m bench.overhead $(DATA)
+	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.demo
+	$(BIN)/python -m bench.federated_vs_pooled $(DATA)
+
+# Reference pages that are made from the code: docs/settings.md, docs/wire.md.
+docs: install
+	$(BIN)/python docs/generate.py

@@ -14,6 +14,7 @@ PHASES = {
     "moments": "gene moments are summed",
     "principal_axes": "second moments are summed",
     "fit": "the network is trained",
+    "refit": "the decoder is refitted to all cells",
     "peaks": "the largest batch of each cell type is found",
     "means": "reference means are summed",
     "correct": "sites correct their cells",

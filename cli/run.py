@@ -63,17 +63,31 @@ def read_settings(conf: Path, replaced: list[str]) -> dict[str, Any]:
         key, equals, text = entry.partition("=")
         if not equals:
             raise ConfigError(f"--set {entry!r}: write it as key=value")
-        try:
-            values[key.strip()] = tomllib.loads(f"x = {text}")["x"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = text
+        values[key.strip()] = _value(key.strip(), text)
     return values
 
 
+def _value(key: str, text: str) -> Any:
+    """What ``text`` is in TOML; itself where that is nothing, or the setting takes text."""
+    try:
+        value = tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+    takes_text = isinstance(RunConfig().flat().get(key), str)
+    return text if takes_text and not isinstance(value, str) else value
+
+
 def execute(
-    values: dict[str, Any], out: Path, *, superlink: str | None = None, where: str = "settings"
+    values: dict[str, Any],
+    out: Path,
+    *,
+    superlink: str | None = None,
+    where: str = "settings",
+    resources: dict[str, float] | None = None,
 ) -> dict[str, Any]:
     """Run with these settings and show the progress; returns what ``run.json`` holds in the end.
+
+    ``resources`` replaces entries of Flower's federation config in a simulation.
 
     Raises
     ------
@@ -92,6 +106,7 @@ def execute(
         n_sites = len(site_files(folder))
         config = config.model_copy(update={"data": str(folder), "n_sites": n_sites})
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
+        federation_config |= resources or {}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -63,7 +63,7 @@ def own_superlink(log: Path) -> Iterator[Flower]:
             _wait_until_ready(process, address, log)
             yield Flower(NAME, home)
         finally:
-            _stop(process)
+            _stop(process, home)
 
 
 def _free_port() -> int:
@@ -86,15 +86,18 @@ def _wait_until_ready(process: subprocess.Popen, address: str, log: Path) -> Non
     raise RunError(f"the SuperLink did not answer within {STARTUP_SECONDS:g} s. {tail(log)}")
 
 
-def _stop(process: subprocess.Popen) -> None:
-    """End the SuperLink and everything in its session, Ray's processes among it."""
+def _stop(process: subprocess.Popen, home: Path) -> None:
+    """End the SuperLink and everything that it started, Ray's processes among it."""
+    # Flower's own process manager starts a session of its own, and is gone before its children.
+    sessions = {process.pid}
+    _members(home, sessions)
     if process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOPPING_SECONDS)
     end = time.monotonic() + STOPPING_SECONDS
     number = signal.SIGTERM
-    while members := _session(process.pid):
+    while members := _members(home, sessions):
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -104,17 +107,23 @@ def _stop(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _session(leader: int) -> list[int]:
-    """Processes of the session that ``leader`` started, in any process group of it."""
+def _members(home: Path, sessions: set[int]) -> list[int]:
+    """Living processes of ``sessions``, to which those of every process with this home are added.
+
+    ``home`` as FLWR_HOME marks what the SuperLink started; Ray's actors overwrite their
+    environment, but stay in the session.
+    """
     import psutil
 
-    members = []
+    found = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            if alive and os.getsid(process.pid) == leader:
-                members.append(process.pid)
-    return members
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            found[process.pid] = os.getsid(process.pid)
+            if process.environ().get("FLWR_HOME") == str(home):
+                sessions.add(found[process.pid])
+    return [pid for pid, session in found.items() if session in sessions]
 
 
 def tail(log: Path, n_lines: int = 8) -> str:

@@ -12,7 +12,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client.outbox import Outbox
-from client.site import Site
+from client.site import Site, is_simulated
 from common.errors import SyncytiumError
 from common.secure.backend import backend
 from common.wire import PHASES
@@ -25,11 +25,12 @@ app = ClientApp()
 def answer(message: Message, context: Context) -> Message:
     """Work one phase and reply; a fault is replied as an error without any of the site's values."""
     phase = message.metadata.message_type.partition(".")[2]
-    simulated = "partition-id" in context.node_config
+    simulated, path = is_simulated(dict(context.node_config)), ""
     try:
         site = Site.from_context(
             dict(context.run_config), dict(context.node_config), context.run_id
         )
+        path = site.node.data_path
         request = message.content
         sums = backend(site.config.secure_sum)
         sum_context = context_of(request) if "sum" in values_of(request) else None
@@ -40,11 +41,12 @@ def answer(message: Message, context: Context) -> Message:
         importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
         content = to_record(*outbox.seal(sums, sum_context))
     except SyncytiumError as error:
-        logger.error("%s: %s", phase, error)
-        content = _refusal(type(error).__name__, str(error) if simulated else error.public)
+        text = str(error) if path in str(error) else f"{path}: {error}"
+        logger.error("%s: %s", phase, text)
+        content = _refusal(type(error).__name__, text if simulated else error.public)
     except Exception as error:
-        logger.error("%s failed:\n%s", phase, traceback.format_exc())
-        reason = f": {error}" if simulated else "; the site's own log has the reason"
+        logger.error("%s failed at %s:\n%s", phase, path, traceback.format_exc())
+        reason = f" at {path}: {error}" if simulated else "; the site's own log has the reason"
         content = _refusal("InternalError", f"{type(error).__name__} in phase {phase}{reason}")
     return Message(content, reply_to=message)
 

@@ -6,6 +6,7 @@ names are ``uns["syncytium"]["genes"]``; ``obs["syncytium_shifted"]`` tells whic
 reference.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -64,6 +65,7 @@ def write_corrected(
         os.close(handle)
         partial = Path(name)
         _copy(source, partial)
+        _reserve(partial, _added_bytes(len(latent), latent.shape[1], panel, len(outputs)))
         with h5py.File(partial, "r+") as file:
             obsm = file.require_group("obsm")
             for key, value in (("X_latent", latent), ("X_latent_corrected", latent_corrected)):
@@ -103,6 +105,30 @@ def _copy(source: Path, partial: Path) -> None:
     from anndata import read_h5ad
 
     read_h5ad(source).write_h5ad(partial)
+
+
+def _added_bytes(n_cells: int, latent_dim: int, panel: Panel, n_outputs: int) -> int:
+    """At least what is added to the copy: float32 arrays, one byte per cell, names, HDF5's own."""
+    arrays = 4 * n_cells * (2 * latent_dim + n_outputs * len(panel.genes))
+    return arrays + n_cells + 256 * len(panel.genes) + 2**20
+
+
+def _reserve(path: Path, n_bytes: int) -> None:
+    """Take the room for ``n_bytes`` more from the file system; closing the file gives back the rest.
+
+    HDF5 does not raise on a disk that fills up: it ends the process.
+
+    Raises
+    ------
+    OSError
+        There is not so much room.
+    """
+    size = path.stat().st_size + n_bytes
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    elif shutil.disk_usage(path.parent).free < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _write_chunks(

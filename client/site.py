@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from common.data.reader import SiteFile
 from common.errors import ConfigError, InputError
 from common.panel import Panel
 from common.training import Split, split_cells
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 logger = logging.getLogger("syncytium.site")
 
@@ -62,7 +66,7 @@ class Site:
             The simulation's data folder does not exist.
         """
         config = RunConfig.parse(run_config, where="run config")
-        if "data-path" in node_config or "partition-id" not in node_config:
+        if not is_simulated(node_config):
             own = {k: v for k, v in node_config.items() if k not in _SIMULATION_KEYS}
             return cls(config, NodeConfig.parse(own, where="node config"), simulated=False)
         index, n_sites = int(node_config["partition-id"]), int(node_config["num-partitions"])
@@ -136,6 +140,20 @@ class Site:
             write_csr(self._log_chunks(panel), len(panel.genes), folder)
         return ExpressionMatrix(open_csr(folder), panel.scaling())
 
+    def latent(self, model: "nn.Module", panel: Panel, device: "torch.device") -> np.ndarray:
+        """Posterior means of every cell, (n_cells, latent_dim), kept on disk for this model."""
+        from common.correction import encode
+        from common.models.state import digest
+
+        key = f"{self.fingerprint[:16]}-{panel.digest()[:16]}-{digest(model, panel)}"
+        path = self.cache_dir / f"{key}.npy"
+        if not path.is_file():
+            latent = encode(model, self.matrix(panel), device)
+            with tempfile.NamedTemporaryFile(dir=self.cache_dir, delete=False) as partial:
+                np.save(partial, latent)
+            Path(partial.name).replace(path)
+        return np.load(path)
+
     def _log_chunks(self, panel: Panel):
         columns = columns_of(panel.vocabulary, self.file.genes)
         chosen = columns_of(panel.genes, panel.vocabulary)
@@ -148,6 +166,11 @@ class Site:
 
 
 _SIMULATION_KEYS = ("partition-id", "num-partitions")
+
+
+def is_simulated(node_config: dict[str, Any]) -> bool:
+    """Whether Flower's simulation made this node; one with a file of its own is real."""
+    return "partition-id" in node_config and "data-path" not in node_config
 
 
 def _simulated_file(config: RunConfig, out: Path, index: int, n_sites: int) -> Path:

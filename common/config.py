@@ -59,37 +59,45 @@ class RunConfig(_Settings):
     Of the network and its training, 0 or "" stands for the preset's own value.
     """
 
-    task: Literal["correct"] = "correct"
-    preset: Literal["default", "fedscgen"] = "default"
+    task: Literal["correct"] = Field("correct", description="what is run")
+    preset: Literal["default", "fedscgen"] = Field(
+        "default", description="network and training; the values of each are below"
+    )
 
     data: str = Field("", description="simulation: a folder with one .h5ad per site; '' = demo")
     out: str = Field("", description="run folder; '' = ~/syncytium-runs/RUN_ID")
     device: Device = Field("auto", description="simulation: where each site computes")
     n_sites: int = Field(0, ge=0, description="wait for so many sites; 0 = all that are connected")
     min_sites: int = Field(1, ge=1, description="a sum needs so many sites")
-    on_site_error: Literal["stop", "continue"] = "stop"
+    on_site_error: Literal["stop", "continue"] = Field(
+        "stop", description="what a site that fails means for the others"
+    )
     deadline: float = Field(3600.0, gt=0, description="seconds a site has to answer one phase")
-    secure_sum: Literal["off"] = "off"
+    secure_sum: Literal["off"] = Field("off", description="how sums travel; off = unmasked")
 
     batch_key: str = Field("batch", description="obs column; '' = a site is one batch")
     cell_type_key: str = Field("cell_type", min_length=1, description="obs column")
     layer: str = Field("auto", description="auto, X, raw, or a layer's name: where the counts are")
     gene_column: str = Field("", description="var column with the gene names; '' = var_names")
-    gene_join: Literal["intersection", "union"] = "intersection"
+    gene_join: Literal["intersection", "union"] = Field(
+        "intersection", description="union: genes that a site lacks count as zeros"
+    )
     max_padded: float = Field(0.3, ge=0, lt=1, description="union: share of genes a site may lack")
     n_top_genes: int = Field(2000, ge=2, description="highly variable genes kept")
 
-    rounds: int = Field(0, ge=0)
-    local_epochs: int = Field(0, ge=0)
-    batch_size: int = Field(0, ge=0)
-    learning_rate: float = Field(0.0, ge=0)
+    rounds: int = Field(0, ge=0, description="federated rounds")
+    local_epochs: int = Field(0, ge=0, description="passes over a site's cells in each round")
+    batch_size: int = Field(0, ge=0, description="cells per step")
+    learning_rate: float = Field(0.0, ge=0, description="Adam's")
     hidden: str = Field("", pattern=r"^(\d+(,\d+)*)?$", description="layer widths, as '800,800'")
-    latent_dim: int = Field(0, ge=0)
+    latent_dim: int = Field(0, ge=0, description="latent dimensions")
     patience: int = Field(5, ge=0, description="rounds without a better validation loss; 0 = never")
 
     min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
-    output: Literal["decoded", "residual", "both"] = "decoded"
-    seed: int = Field(42, ge=0, lt=2**31)
+    output: Literal["decoded", "residual", "both"] = Field(
+        "decoded", description="decode(z'), or x + decode(z') - decode(z), or both"
+    )
+    seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
 
     @model_validator(mode="after")
     def _sites_suffice(self) -> Self:
@@ -110,12 +118,12 @@ class NodeConfig(_Settings):
     output_dir: str = Field("syncytium-output", description="results, outbox.jsonl and cache")
     cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
     name: str = Field("", description="the site's name; '' = the file's")
-    device: Device = "auto"
+    device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
-    batch_key: str | None = None
-    cell_type_key: str | None = None
-    layer: str | None = None
-    gene_column: str | None = None
+    batch_key: str | None = Field(None, description="replaces the run's")
+    cell_type_key: str | None = Field(None, description="replaces the run's")
+    layer: str | None = Field(None, description="replaces the run's")
+    gene_column: str | None = Field(None, description="replaces the run's")
 
 
 def run_folder(config: RunConfig, run_id: int) -> Path:

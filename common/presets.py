@@ -50,13 +50,16 @@ class Preset:
         A name in the registry of models.
     principal_axes
         Start the network's linear path at the pooled principal axes, which needs one summed
-        phase more; see ``strategies/principal_axes.py``.
+        phase more; see ``common/principal_axes.py``.
+    refit_decoder
+        Refit the decoder's linear path after training; see ``common/decoder_refit.py``.
     """
 
     model: str
     shape: VAEShape
     training: Training
     principal_axes: bool
+    refit_decoder: bool
 
 
 PRESETS = {
@@ -84,6 +87,7 @@ PRESETS = {
             reshuffle=False,
         ),
         principal_axes=False,
+        refit_decoder=False,
     ),
     "default": Preset(
         model="linear_vae",
@@ -96,16 +100,17 @@ PRESETS = {
             slope=0.3,
         ),
         training=Training(
-            rounds=16,
-            local_epochs=2,
+            rounds=12,
+            local_epochs=3,
             batch_size=128,
             learning_rate=1e-3,
             schedule="cosine",
-            kl_weight=1e-3,
+            kl_weight=5e-4,
             validation_share=0.1,
             reshuffle=True,
         ),
         principal_axes=True,
+        refit_decoder=True,
     ),
 }
 

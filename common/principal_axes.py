@@ -22,13 +22,27 @@ def site_second_moments(matrix: ExpressionMatrix, device: torch.device) -> dict[
     for rows in matrix.chunks():
         x_BG = matrix.scaled(rows).to(device)
         # Single precision within a chunk, double across chunks.
-        second += (x_BG.T @ x_BG).cpu()
+        second += _upper_products(x_BG)
         total += x_BG.sum(dim=0).cpu()
     return {
         "n_cells": np.float64(n_cells),
         "sum_scaled": total.numpy(),
-        "second_moments": second.numpy()[np.triu_indices(n_genes)],
+        "second_moments": second.numpy()[_upper(n_genes)],
     }
+
+
+def _upper(n_genes: int) -> np.ndarray:
+    """The upper triangle with its diagonal, bool (n_genes, n_genes)."""
+    return np.tri(n_genes, dtype=bool).T
+
+
+def _upper_products(x_BG: torch.Tensor) -> torch.Tensor:
+    """x^T x on the CPU, of which the upper triangle counts: BLAS can do half the work for it."""
+    if x_BG.device.type != "cpu":
+        return (x_BG.T @ x_BG).cpu()
+    from scipy.linalg.blas import ssyrk
+
+    return torch.from_numpy(ssyrk(1.0, x_BG.numpy().T))
 
 
 def principal_axes(
@@ -54,11 +68,23 @@ def principal_axes(
     n_genes = len(total)
     mean = total / n_cells
     upper = np.zeros((n_genes, n_genes))
-    upper[np.triu_indices(n_genes)] = second_moments / n_cells
+    upper[_upper(n_genes)] = second_moments / n_cells
     covariance = upper + np.triu(upper, 1).T - np.outer(mean, mean)
-    values, vectors = torch.linalg.eigh(torch.from_numpy(covariance))
-    values, vectors = values.numpy()[::-1], vectors.numpy()[:, ::-1]
+    values, vectors = _leading_eigenvectors(covariance, n_axes)
     n_axes = min(n_axes, int((values > 1e-9 * values[0]).sum()))
     axes = vectors[:, :n_axes]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)]
     return mean, axes * np.sign(largest)
+
+
+def _leading_eigenvectors(covariance: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues, falling, and their vectors: at least ``n`` of them where there are."""
+    from scipy.sparse.linalg import eigsh
+
+    if 4 * n >= len(covariance) or not covariance.any():
+        values, vectors = np.linalg.eigh(covariance)
+    else:
+        start = np.ones(len(covariance))
+        values, vectors = eigsh(covariance, n, which="LA", v0=start)
+    order = np.argsort(values)[::-1]
+    return values[order], vectors[:, order]

@@ -113,6 +113,19 @@ PHASES = {
         },
         train=True,
     ),
+    "refit": Phase(
+        "normal equations of the decoder's linear path",
+        {
+            "latent_products": Masked(
+                "share of all cells x mean product of two latents", "latent pairs", 2.0**24
+            ),
+            "latent_residual": Masked(
+                "share of all cells x mean product of latent and residual",
+                "latents x genes",
+                2.0**24,
+            ),
+        },
+    ),
     "peaks": Phase(
         "one digit of the largest batch of each cell type, without its owner",
         {

@@ -16,7 +16,8 @@ from strategies.records import values_of
 logger = logging.getLogger("syncytium.server")
 Result = TypeVar("Result")
 
-FIRST_POLL, SLOWEST_POLL = 0.02, 0.25
+# A poll follows after this share of the time waited: a reply is seen at most that much late.
+POLL_SHARE, FASTEST_POLL, SLOWEST_POLL = 0.01, 0.02, 0.25
 SETTLING = 1.0
 
 
@@ -90,10 +91,9 @@ class Federation:
         phase = messages[0].metadata.message_type.partition(".")[2]
         waiting = self._push(messages, phase)
         replies, failures = [], {}
-        end, pause = time.monotonic() + self.config.deadline, FIRST_POLL
-        while waiting and time.monotonic() < end:
+        start = time.monotonic()
+        while waiting and (waited := time.monotonic() - start) < self.config.deadline:
             arrived = list(self.grid.pull_messages(list(waiting)))
-            pause = FIRST_POLL if arrived else min(1.3 * pause, SLOWEST_POLL)
             for reply in arrived:
                 # An error reply of a lost node carries another sender: map by the message.
                 node_id = waiting.pop(reply.metadata.reply_to_message_id)
@@ -104,7 +104,7 @@ class Federation:
                 else:
                     failures[node_id] = reason
             if waiting:
-                time.sleep(pause)
+                time.sleep(min(max(POLL_SHARE * waited, FASTEST_POLL), SLOWEST_POLL))
         for node_id in waiting.values():
             failures[node_id] = f"no answer within {self.config.deadline:g} s"
         self._lose(phase, failures)

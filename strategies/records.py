@@ -22,7 +22,8 @@ def to_record(values: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) 
     blob = np.frombuffer(zlib.compress(json.dumps(values).encode(), 1), dtype=np.uint8)
     record = RecordDict({JSON: ArrayRecord({JSON: Array(blob)})})
     for group, members in arrays.items():
-        record[group] = ArrayRecord({n: Array(np.ascontiguousarray(a)) for n, a in members.items()})
+        whole = {name: Array(np.asarray(array, order="C")) for name, array in members.items()}
+        record[group] = ArrayRecord(whole)
     return record
 
 

@@ -1,11 +1,12 @@
 """fit: validation loss of the received model, then local training."""
 
+import numpy as np
 from flwr.app import RecordDict
 
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.errors import InputError
+from common.errors import ConfigError, InputError
 from common.models.state import flatten, state_of
 from common.training import evaluation_loss, fit
 from strategies.records import panel_of, values_of
@@ -29,8 +30,15 @@ def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
         seed=site.config.seed,
         device=device,
     )
+    weights = flatten(state_of(model))
+    if not (np.isfinite([train_loss, validation_loss]).all() and np.isfinite(weights).all()):
+        message = (
+            f"training diverged in round {values['round']} (loss {train_loss:g}): lower "
+            f"learning-rate, which is {preset.training.learning_rate:g}"
+        )
+        raise ConfigError(message, public=message)
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
-    outbox.masked("weights", flatten(state_of(model)) * (n_train / values["n_cells"]))
+    outbox.masked("weights", weights * (n_train / values["n_cells"]))
     outbox.masked("train_loss", train_loss * n_train)
     outbox.masked("validation_loss", validation_loss)

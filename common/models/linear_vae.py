@@ -33,7 +33,17 @@ class LinearVAE(VAE):
 
     def decode(self, z_BD: torch.Tensor) -> torch.Tensor:
         """Expected expression (n_cells, n_genes)."""
-        return super().decode(z_BD) + self.linear_decoder(z_BD)
+        return self.nonlinear_decode(z_BD) + self.linear_decoder(z_BD)
+
+    def nonlinear_decode(self, z_BD: torch.Tensor) -> torch.Tensor:
+        """What the multilayer path g adds to the linear one, (n_cells, n_genes)."""
+        return super().decode(z_BD)
+
+    @torch.no_grad()
+    def set_linear_decoder(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Replace B, (n_genes, latent_dim), and c, (n_genes,)."""
+        self.linear_decoder.weight.copy_(torch.from_numpy(weight))
+        self.linear_decoder.bias.copy_(torch.from_numpy(bias))
 
     @torch.no_grad()
     def start_at(self, mean: np.ndarray, axes: np.ndarray) -> None:

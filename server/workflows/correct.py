@@ -17,9 +17,10 @@ from common.config import RunConfig
 from common.data.genes import agree
 from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
+from common.decoder_refit import solve
 from common.errors import ConfigError, InputError
 from common.models.build import build_model
-from common.models.state import State, state_of
+from common.models.state import State, load_state, state_of
 from common.panel import Panel
 from common.presets import Preset, resolve
 from common.principal_axes import principal_axes
@@ -41,6 +42,7 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     panel, n_cells = workflow.choose_genes(sites)
     state = workflow.initial_model(panel)
     state = workflow.train(state, panel, n_cells)
+    state = workflow.refit_decoder(state, panel, n_cells)
     types = sorted({cell_type for site in sites for cell_type in site.cell_types})
     references = workflow.references(state, panel, workflow.maxima(types))
     workflow.correct(state, panel, references, types)
@@ -150,6 +152,19 @@ class Correct:
                 self.folder.note(stopped_early=round_)
                 return best
         return state
+
+    def refit_decoder(self, state: State, panel: Panel, n_cells: int) -> State:
+        """The trained model with its decoder's linear path fitted to all sites' cells."""
+        if not self.preset.refit_decoder:
+            return state
+        phase = self.secure_sum(
+            "refit", values={"n_cells": n_cells}, arrays={"model": state}, panel=panel
+        )
+        sums = self.federation.run(phase).values
+        model = build_model(self.preset, len(panel.genes), self.config.seed)
+        load_state(model, state)
+        model.set_linear_decoder(*solve(sums["latent_products"], sums["latent_residual"]))
+        return state_of(model)
 
     def maxima(self, types: list[str]) -> dict[str, int]:
         """Cells of the largest batch of each type that two batches or more hold."""

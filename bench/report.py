@@ -1,0 +1,42 @@
+"""Where a benchmark ran, and how its figures are kept: bench/results/NAME.json."""
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("flwr", "torch", "numpy", "scanpy", "ray")
+
+
+def machine() -> dict[str, Any]:
+    """The processor, its cores, the memory and the versions that matter."""
+    import psutil
+    import torch
+
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": psutil.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def keep(name: str, figures: dict[str, Any]) -> None:
+    """Print the figures' verdicts and write them with the machine and the time."""
+    RESULTS.mkdir(exist_ok=True)
+    where = machine()
+    whole = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": where, **figures}
+    (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    print(f"ran on {where['processor']}, {where['cores']} cores, {where['memory_gb']} GB")
+    for claim, holds in figures.get("claims", {}).items():
+        print(f"{'reached' if holds else 'NOT REACHED'}: {claim}")

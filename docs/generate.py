@@ -1,0 +1,81 @@
+"""Write the reference pages that are made from the code: settings.md and wire.md."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from common.config import NodeConfig, RunConfig
+from common.presets import PRESETS
+from common.wire import PHASES, Masked
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Made by `make docs` from {source}; do not edit. -->\n"
+
+
+def settings() -> str:
+    """Every key of the run config and the node config, and the presets."""
+    page = ["# Settings", NOTE.format(source="common/config.py and common/presets.py")]
+    page += [
+        "## A run",
+        "In a file for `syncytium run`, by `--set key=value`, or by `flwr run --run-config`. Of "
+        "the network and its training, 0 or '' stands for the preset's own value.\n",
+        _keys(RunConfig),
+        "\n## A site",
+        "In `flower-supernode --node-config`, by the site itself; a simulation makes them.\n",
+        _keys(NodeConfig),
+        "\n## Presets",
+        _presets(),
+    ]
+    return "\n".join(page) + "\n"
+
+
+def _keys(config: type[RunConfig] | type[NodeConfig]) -> str:
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in config.model_fields.items():
+        default = "required" if field.is_required() else f"`{field.default!r}`"
+        if field.default is None:
+            default = ""
+        rows.append(f"| `{name.replace('_', '-')}` | {default} | {field.description or ''} |")
+    return "\n".join(rows)
+
+
+def _presets() -> str:
+    rows = [f"| | {' | '.join(PRESETS)} |", "|---|" + "---|" * len(PRESETS)]
+    tables = [
+        {
+            "model": preset.model,
+            **asdict(preset.shape),
+            **asdict(preset.training),
+            "principal_axes": preset.principal_axes,
+            "refit_decoder": preset.refit_decoder,
+        }
+        for preset in PRESETS.values()
+    ]
+    for key in tables[0]:
+        rows.append(f"| {key} | {' | '.join(str(table[key]) for table in tables)} |")
+    return "\n".join(rows)
+
+
+def wire() -> str:
+    """Every field that may leave a site."""
+    page = [
+        "# What leaves a site",
+        NOTE.format(source="common/wire.py"),
+        "A site sends nothing else: its outbox checks each field against this table, in the code, "
+        "and writes it to the site's own `outbox.jsonl`. *Summed* fields reach the coordinator in "
+        "fixed point, as sums over sites. *Public* ones are names and versions.\n",
+        "| phase | field | | shape | what |",
+        "|---|---|---|---|---|",
+    ]
+    for name, phase in PHASES.items():
+        for key, field in phase.fields.items():
+            summed = isinstance(field, Masked)
+            kind, shape = ("summed", field.shape or "one number") if summed else ("public", "")
+            page.append(f"| {name} | `{key}` | {kind} | {shape} | {field.meaning} |")
+    return "\n".join(page) + "\n"
+
+
+PAGES = {"settings.md": settings, "wire.md": wire}
+
+if __name__ == "__main__":
+    for page_name, make in PAGES.items():
+        (HERE / page_name).write_text(make())
