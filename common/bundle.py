@@ -45,7 +45,7 @@ class Bundle:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            tensors = {f"model/{name}": np.ascontiguousarray(v) for name, v in self.state.items()}
+            tensors = {f"model/{name}": np.asarray(v, order="C") for name, v in self.state.items()}
             tensors |= {"panel/mean": self.panel.mean, "panel/sd": self.panel.sd}
             if self.references:
                 tensors["references"] = np.stack(list(self.references.values()))

@@ -71,7 +71,8 @@ def principal_axes(
     upper[_upper(n_genes)] = second_moments / n_cells
     covariance = upper + np.triu(upper, 1).T - np.outer(mean, mean)
     values, vectors = _leading_eigenvectors(covariance, n_axes)
-    n_axes = min(n_axes, int((values > 1e-9 * values[0]).sum()))
+    # Below it lies the rounding of single-precision products.
+    n_axes = min(n_axes, int((values > 1e-6 * values[0]).sum()))
     axes = vectors[:, :n_axes]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)]
     return mean, axes * np.sign(largest)

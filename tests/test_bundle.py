@@ -1,0 +1,77 @@
+"""The model bundle: whole, checked, and without pickle."""
+
+import json
+
+import numpy as np
+import pytest
+
+from common.bundle import Bundle
+from common.errors import InputError
+from common.panel import Panel
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    state = {"w": rng.normal(size=(3, 2)).astype(np.float32), "n": np.array(7)}
+    panel = Panel(("A", "B", "C"), ("C", "A"), rng.normal(size=2), np.ones(2))
+    references = {"T cell": rng.normal(size=2), "B/naïve": rng.normal(size=2)}
+    bundle = Bundle(state, panel, references, {"task": "correct"})
+    bundle.save(tmp_path / "bundle")
+    return tmp_path / "bundle", bundle
+
+
+def test_comes_back_as_it_was(folder):
+    path, bundle = folder
+    again = Bundle.load(path)
+    assert (again.panel.genes, again.panel.vocabulary) == (("C", "A"), ("A", "B", "C"))
+    np.testing.assert_array_equal(again.panel.mean, bundle.panel.mean)
+    assert list(again.references) == list(bundle.references)
+    for name, mean in bundle.references.items():
+        np.testing.assert_array_equal(again.references[name], mean)
+    for name, value in bundle.state.items():
+        np.testing.assert_array_equal(again.state[name], value)
+        assert again.state[name].shape == value.shape
+    assert again.card["task"] == "correct"
+
+
+def test_holds_safetensors_and_json_only(folder):
+    path, _ = folder
+    assert {file.name for file in path.iterdir()} == {"model.safetensors", "card.json"}
+    json.loads((path / "card.json").read_text())
+    header = (path / "model.safetensors").read_bytes()[8:].partition(b"\n")[0]
+    assert header.startswith(b"{")
+
+
+def test_a_changed_model_is_refused(folder):
+    path, _ = folder
+    model = path / "model.safetensors"
+    blob = bytearray(model.read_bytes())
+    blob[-1] ^= 1
+    model.write_bytes(blob)
+    with pytest.raises(InputError, match="differs from the hash"):
+        Bundle.load(path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "card.json"])
+def test_a_missing_file_is_named(folder, name):
+    path, _ = folder
+    (path / name).unlink()
+    with pytest.raises(InputError, match=name):
+        Bundle.load(path)
+
+
+def test_another_format_is_refused(folder):
+    path, _ = folder
+    card = json.loads((path / "card.json").read_text())
+    (path / "card.json").write_text(json.dumps({**card, "format": 99}))
+    with pytest.raises(InputError, match="bundle format 99"):
+        Bundle.load(path)
+
+
+def test_nothing_is_left_when_saving_fails(folder, tmp_path):
+    _, bundle = folder
+    broken = Bundle(bundle.state, bundle.panel, bundle.references, {"x": object()})
+    with pytest.raises(TypeError):
+        broken.save(tmp_path / "other" / "bundle")
+    assert list((tmp_path / "other").iterdir()) == []

@@ -1,0 +1,63 @@
+"""Run and node settings: unknown keys and wrong values are refused with the mend."""
+
+import pytest
+from pydantic import ValidationError
+
+from common.config import NodeConfig, RunConfig
+from common.errors import ConfigError
+from common.presets import PRESETS, resolve
+
+
+def parse(**values):
+    keys = {key.replace("_", "-"): value for key, value in values.items()}
+    return RunConfig.parse(keys, where="settings")
+
+
+def test_an_unknown_key_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown key 'batch-kye'.*batch-key"):
+        parse(batch_kye="x")
+
+
+def test_every_fault_is_named_at_once():
+    with pytest.raises(ConfigError) as error:
+        parse(rounds=-1, seed="soon", preset="defualt")
+    assert all(key in str(error.value) for key in ("rounds = -1", "seed = 'soon'", "preset ="))
+
+
+def test_flat_settings_come_back_the_same():
+    config = parse(rounds=3, hidden="32,16", on_site_error="continue")
+    assert RunConfig.parse(config.flat(), where="again") == config
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        RunConfig().rounds = 3
+
+
+def test_fewer_sites_than_a_sum_needs_are_refused():
+    with pytest.raises(ConfigError, match="n-sites = 2 is below min-sites = 3"):
+        parse(n_sites=2, min_sites=3)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "CPU", "cuda:x"])
+def test_an_unknown_device_is_refused(device):
+    with pytest.raises(ConfigError, match="device"):
+        parse(device=device)
+
+
+def test_a_site_must_name_its_file():
+    with pytest.raises(ConfigError, match="data-path"):
+        NodeConfig.parse({}, where="node config")
+
+
+def test_values_of_the_run_replace_the_presets():
+    preset = resolve(parse(rounds=3, hidden="32,16", batch_size=0))
+    assert (preset.training.rounds, preset.shape.hidden) == (3, (32, 16))
+    assert preset.training.batch_size == PRESETS["default"].training.batch_size
+    assert resolve(parse(preset="fedscgen")) == PRESETS["fedscgen"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("hidden", "32,0"), ("batch_size", 1)])
+def test_sizes_too_small_to_train_are_refused(key, value):
+    with pytest.raises(ConfigError, match=key.replace("_", "-")):
+        resolve(parse(**{key: value}))
