@@ -206,7 +206,10 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
         return
     n_sites = len(result["sites"]) - len(result.get("lost_sites", {}))
     stopped = result.get("stopped_early")
-    rounds = f"stopped early in round {stopped}" if stopped else f"{result['n_rounds']} rounds"
+    rounds = f"{result['n_rounds']} rounds"
+    if stopped:
+        kept = result["kept_round"]
+        rounds = f"stopped early in round {stopped}, the model after round {kept} is kept"
     screen.print(
         f"[bold green]done[/]: {result['n_corrected']:,} cells of {n_sites} sites corrected, "
         f"{result['n_shifted']:,} of them shifted to a shared reference "

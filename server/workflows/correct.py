@@ -127,7 +127,7 @@ class Correct:
         A round's replies hold the validation loss of the model it started from; the state with the
         lowest is kept.
         """
-        best, best_loss, waited = state, np.inf, 0
+        best, best_loss, kept, waited = state, np.inf, 0, 0
         for round_ in range(1, self.preset.training.rounds + 1):
             start = time.monotonic()
             strategy = self.secure_fedavg(state, n_cells, panel=panel)
@@ -144,12 +144,12 @@ class Correct:
             shown = trained.train_loss if loss is None else loss
             logger.info("round %d of %d: loss %.4f", round_, self.preset.training.rounds, shown)
             if loss is not None and loss < best_loss:
-                best, best_loss, waited = state, loss, 0
+                best, best_loss, kept, waited = state, loss, round_ - 1, 0
             elif loss is not None:
                 waited += 1
             state = trained.state
             if self.config.patience and waited >= self.config.patience:
-                self.folder.note(stopped_early=round_)
+                self.folder.note(stopped_early=round_, kept_round=kept)
                 return best
         return state
 
