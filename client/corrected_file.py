@@ -84,6 +84,8 @@ def write_corrected(
                 k: np.array(v, dtype=object) if isinstance(v, list) else v for k, v in uns.items()
             }
             write_elem(file.require_group("uns"), "syncytium", uns)
+        # The corrected cells are as private as the site's own file.
+        shutil.copymode(source, partial)
         partial.replace(target)
     except OSError as error:
         raise InputError(
@@ -114,7 +116,7 @@ def _added_bytes(n_cells: int, latent_dim: int, panel: Panel, n_outputs: int) ->
 
 
 def _reserve(path: Path, n_bytes: int) -> None:
-    """Take the room for ``n_bytes`` more from the file system; closing the file gives back the rest.
+    """Take the room for ``n_bytes`` more; HDF5 gives back the rest when it closes the file.
 
     HDF5 does not raise on a disk that fills up: it ends the process.
 

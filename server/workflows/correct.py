@@ -18,7 +18,7 @@ from common.data.genes import agree
 from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
 from common.decoder_refit import solve
-from common.errors import ConfigError, InputError
+from common.errors import InputError, SecureSumError
 from common.models.build import build_model
 from common.models.state import State, load_state, state_of
 from common.panel import Panel
@@ -124,8 +124,8 @@ class Correct:
     def train(self, state: State, panel: Panel, n_cells: int) -> State:
         """Federated rounds until they are done or the validation loss no longer falls.
 
-        A round's replies hold the validation loss of the model it started from; the state with the
-        lowest is kept.
+        A round's replies hold the validation loss of the model it started from. On stopping early
+        the state with the lowest is kept, else the last one.
         """
         best, best_loss, kept, waited = state, np.inf, 0, 0
         for round_ in range(1, self.preset.training.rounds + 1):
@@ -181,6 +181,11 @@ class Correct:
                 unshifted[cell_type] = "held by one batch only"
             elif first_digit < 0:
                 unshifted[cell_type] = f"no batch has {self.config.min_reference_cells} cells"
+            elif second_digit < 0:
+                raise SecureSumError(
+                    f"the site with the largest batch of {cell_type!r} was lost between the two "
+                    "sums that find it; run again"
+                )
             else:
                 maxima[cell_type] = first_digit * BASE + second_digit
         self.folder.note(largest_batch=maxima, unshifted_types=unshifted)
@@ -201,7 +206,7 @@ class Correct:
         )
         holders = summed.values["n_holders"]
         if (holders < 1).any():
-            raise ConfigError("a dominant batch was lost before it sent its mean; run again")
+            raise SecureSumError("a dominant batch was lost before it sent its mean; run again")
         means = summed.values["mean_latent"] / holders[:, None]
         return dict(zip(maxima, means, strict=True))
 

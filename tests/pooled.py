@@ -1,0 +1,137 @@
+"""Pooled correction in plain scanpy, numpy and torch: what a federated run is compared with."""
+
+import math
+from dataclasses import dataclass, field
+
+import anndata
+import numpy as np
+import pandas as pd
+import scanpy as sc
+import torch
+from torch import nn
+
+from common.models.build import build_model
+from common.presets import Preset
+
+
+@dataclass
+class Pooled:
+    """The steps of pooled correction over the cells of ``data``, ``copies`` of them in a row."""
+
+    data: anndata.AnnData
+    preset: Preset
+    seed: int
+    copies: int = 1
+    genes: list[str] = field(init=False)
+
+    def preprocess(self, n_top_genes: int) -> np.ndarray:
+        """Scaled log1p CP10k of the highly variable genes, genes sorted by name."""
+        log = self.data[:, sorted(self.data.var_names)].copy()
+        sc.pp.normalize_total(log, target_sum=1e4)
+        sc.pp.log1p(log)
+        sc.pp.highly_variable_genes(log, flavor="seurat", n_top_genes=n_top_genes)
+        log = log[:, log.var["highly_variable"]].copy()
+        self.genes = list(log.var_names)
+        log.X = log.X.toarray()
+        self.log = log.X.copy()
+        sc.pp.scale(log, max_value=10)
+        self.mean, self.sd = log.var["mean"].to_numpy(), log.var["std"].to_numpy()
+        self.x = log.X.astype(np.float32)
+        return self.x
+
+    def initial(self) -> nn.Module:
+        """The network before training; for the default preset at the principal axes, by SVD."""
+        model = build_model(self.preset, len(self.genes), self.seed)
+        if self.preset.principal_axes:
+            mean = self.x.astype(np.float64).mean(axis=0)
+            axes = np.linalg.svd(self.x - mean, full_matrices=False)[2].T
+            axes = axes[:, : self.preset.shape.latent_dim]
+            axes *= np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
+            model.start_at(mean, axes)
+        return model
+
+    def train(self, model: nn.Module, train: np.ndarray) -> None:
+        """A plain Adam loop, a new optimiser each round; ``train`` are rows of the first copy."""
+        t = self.preset.training
+        n_cells = len(self.x) // self.copies
+        x = torch.from_numpy(self.x)
+        for round_ in range(1, t.rounds + 1):
+            lr = t.learning_rate
+            if t.schedule == "cosine":
+                lr *= 0.02 + 0.49 * (1 + math.cos(math.pi * (round_ - 1) / t.rounds))
+            optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+            order = np.random.default_rng([self.seed, round_ if t.reshuffle else 0])
+            torch.manual_seed(self.seed + 7919 * round_)
+            noise = torch.Generator().manual_seed(self.seed + 7919 * round_ + 1)
+            model.train()
+            for epoch in range(t.local_epochs):
+                if epoch == 0 or t.reshuffle:
+                    permuted = order.permutation(train)
+                size = min(t.batch_size, len(train))
+                for first in range(0, len(train) - size + 1, size):
+                    rows = permuted[first : first + size]
+                    batch = x[np.concatenate([rows + k * n_cells for k in range(self.copies)])]
+                    mean, log_var = model.encode(batch)
+                    eps = torch.randn((size, mean.shape[1]), generator=noise)
+                    z = mean + torch.exp(log_var / 2) * eps.repeat(self.copies, 1)
+                    reconstruction = ((model.decode(z) - batch) ** 2).mean()
+                    kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(dim=1).mean()
+                    optimizer.zero_grad()
+                    (reconstruction + t.kl_weight * kl).backward()
+                    optimizer.step()
+
+    def refit(self, model: nn.Module) -> None:
+        """Least squares of what g leaves of x on (z, 1), with a ridge of 1e-6 mean squares."""
+        z = self.latent(model).astype(np.float64)
+        with torch.no_grad():
+            rest = self.x - model.nonlinear_decode(torch.from_numpy(z).float()).numpy()
+        design = np.column_stack([z, np.ones(len(z))])
+        ridge = np.sqrt(1e-6 * (design**2).sum() / design.shape[1])
+        design = np.vstack([design, ridge * np.eye(design.shape[1])])
+        rest = np.vstack([rest, np.zeros((design.shape[1], rest.shape[1]))])
+        solution = np.linalg.lstsq(design, rest)[0]
+        with torch.no_grad():
+            model.linear_decoder.weight.copy_(torch.from_numpy(solution[:-1].T))
+            model.linear_decoder.bias.copy_(torch.from_numpy(solution[-1]))
+
+    def latent(self, model: nn.Module) -> np.ndarray:
+        """Posterior means."""
+        model.eval()
+        with torch.no_grad():
+            return model.encode(torch.from_numpy(self.x))[0].numpy()
+
+    def decode(self, model: nn.Module, latent: np.ndarray) -> np.ndarray:
+        """Latents to log1p CP10k."""
+        model.eval()
+        with torch.no_grad():
+            return model.decode(torch.from_numpy(latent)).numpy() * self.sd + self.mean
+
+
+def reference_means(
+    latent: np.ndarray, batch: np.ndarray, cell_type: np.ndarray, least: int
+) -> dict[str, np.ndarray]:
+    """Each type's mean latent over its largest batches, if two hold it and one is large enough."""
+    groups = pd.DataFrame(latent).groupby([list(cell_type), list(batch)])
+    sizes, means = groups.size(), groups.mean()
+    references = {}
+    for name in sorted(set(cell_type)):
+        own = sizes[name]
+        if len(own) >= 2 and own.max() >= least:
+            references[name] = means.loc[name][own == own.max()].to_numpy().mean(axis=0)
+    return references
+
+
+def corrected(
+    latent: np.ndarray,
+    batch: np.ndarray,
+    cell_type: np.ndarray,
+    references: dict[str, np.ndarray],
+) -> np.ndarray:
+    """Latents after the shift of every (batch, type) to its reference, shrunken below 5 cells."""
+    out = latent.astype(np.float64)
+    for name, reference in references.items():
+        for own in np.unique(batch):
+            rows = (batch == own) & (cell_type == name)
+            if rows.any():
+                out[rows] += min(1, rows.sum() / 5) * (reference - latent[rows].mean(axis=0))
+    return out.astype(np.float32)

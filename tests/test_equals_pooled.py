@@ -1,0 +1,194 @@
+"""A federated run gives what pooled training gives, computed here with plain scanpy and torch."""
+
+import dataclasses
+
+import anndata
+import numpy as np
+import pytest
+import torch
+
+from common.bundle import Bundle
+from common.config import RunConfig
+from common.models.state import state_of
+from common.presets import PRESETS, resolve
+from common.training import split_cells
+from tests.pooled import Pooled, corrected, reference_means
+from tests.small_sites import TINY, federate, site, three_sites, write_sites
+
+SEED = 42
+# Adam divides by the gradient's own size: where that is near zero, rounding decides a whole step.
+PARAMETER_TOLERANCE = 2e-5
+SMALL_STEPS = {"rounds": 3, "learning_rate": 5e-5, "output": "both"}
+ONE_SITE = {("p", "A"): 60, ("p", "B"): 40, ("q", "A"): 50, ("q", "B"): 30, ("q", "C"): 20}
+
+
+def preset_of(**settings):
+    values = {key.replace("_", "-"): value for key, value in {**TINY, **settings}.items()}
+    return resolve(RunConfig.parse(values, where="test"))
+
+
+def results(out, name="site-1"):
+    """The bundle, and one site's corrected file."""
+    return Bundle.load(out / "bundle"), anndata.read_h5ad(out / f"sites/{name}/corrected.h5ad")
+
+
+def assert_equal_to_pooled(pooled, model, out, names):
+    """Latents, references and output of a run against the pooled ones, to 1e-5, and its model."""
+    bundle = Bundle.load(out / "bundle")
+    assert list(bundle.panel.genes) == pooled.genes
+    np.testing.assert_allclose(bundle.panel.mean, pooled.mean, atol=1e-5)
+    np.testing.assert_allclose(bundle.panel.sd, pooled.sd, atol=1e-5)
+    for name, value in state_of(model).items():
+        if value.dtype.kind == "f":
+            close = {"atol": PARAMETER_TOLERANCE, "err_msg": name}
+            np.testing.assert_allclose(bundle.state[name], value, **close)
+    files = [results(out, name)[1] for name in names]
+    latent = pooled.latent(model)
+    batch = np.concatenate(
+        [[f"{n}/{b}" for b in f.obs["batch"]] for n, f in zip(names, files, strict=True)]
+    )
+    cell_type = np.concatenate([f.obs["cell_type"].astype(str) for f in files])
+    references = reference_means(latent, batch, cell_type, 20)
+    assert list(references) == list(bundle.references)
+    shifted = corrected(latent, batch, cell_type, references)
+    decoded = pooled.decode(model, shifted)
+    for key, value in (
+        ("X_latent", latent),
+        ("X_latent_corrected", shifted),
+        ("decoded", decoded),
+        ("residual", pooled.log + decoded - pooled.decode(model, latent)),
+    ):
+        federated = np.concatenate([f.obsm[key] for f in files])
+        np.testing.assert_allclose(federated, value, atol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_one_site_equals_pooled(tmp_path, preset):
+    settings = {"preset": preset, **SMALL_STEPS}
+    data = site(ONE_SITE)
+    federate(tmp_path / "out", write_sites(tmp_path / "data", [data]), 1, **settings)
+    pooled = Pooled(data, preset_of(**settings), SEED)
+    pooled.preprocess(TINY["n_top_genes"])
+    model = pooled.initial()
+    share = pooled.preset.training.validation_share
+    rows = split_cells(data.obs["batch"].to_numpy(dtype=str), share, SEED).train
+    assert len(rows) == 200 - 20
+    before = state_of(model)["mean.weight"].copy()
+    pooled.train(model, rows)
+    assert np.abs(state_of(model)["mean.weight"] - before).max() > 3e-4
+    if pooled.preset.refit_decoder:
+        pooled.refit(model)
+    assert_equal_to_pooled(pooled, model, tmp_path / "out", ["site-1"])
+
+
+def as_of_one_copy(model, n_cells, n_steps):
+    """Batch norm's running variance divides by n - 1: what 3 n cells gave, as n would have."""
+    bessel = (n_cells / (n_cells - 1)) / (3 * n_cells / (3 * n_cells - 1))
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm1d):
+            rest = (1 - layer.momentum) ** n_steps
+            layer.running_var.sub_(rest).mul_(bessel).add_(rest)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_sites_of_the_same_cells_with_full_batches_equal_pooled(tmp_path, preset, monkeypatch):
+    """The pooled cells are all copies; what is random per cell is dealt to each copy alike."""
+    base = PRESETS[preset]
+    plain = dataclasses.replace(
+        base,
+        shape=dataclasses.replace(base.shape, dropout=0.0),
+        training=dataclasses.replace(base.training, validation_share=0.0),
+    )
+    monkeypatch.setitem(PRESETS, preset, plain)
+    settings = {"preset": preset, **SMALL_STEPS, "batch_size": 1000, "learning_rate": 2e-5}
+    data, names = site(ONE_SITE), ["site-1", "site-2", "site-3"]
+    federate(tmp_path / "out", write_sites(tmp_path / "data", 3 * [data]), 3, **settings)
+    pooled = Pooled(
+        anndata.concat(3 * [data], index_unique="-"), preset_of(**settings), SEED, copies=3
+    )
+    pooled.preprocess(TINY["n_top_genes"])
+    model = pooled.initial()
+    before = state_of(model)["mean.weight"].copy()
+    pooled.train(model, np.arange(data.n_obs))
+    assert np.abs(state_of(model)["mean.weight"] - before).max() > 6e-5
+    as_of_one_copy(model, data.n_obs, n_steps=6)
+    if pooled.preset.refit_decoder:
+        pooled.refit(model)
+    assert_equal_to_pooled(pooled, model, tmp_path / "out", names)
+
+
+REFERENCED = [
+    site({("p", "A"): 60, ("p", "B"): 30, ("p", "C"): 25, ("p", "tied"): 24}, seed=1),
+    site(
+        {("q", "A"): 30, ("q", "B"): 50, ("q", "tied"): 24, ("r", "tied"): 24, ("r", "A"): 3},
+        seed=2,
+    ),
+    # The same batch name at another site is another batch.
+    site({("p", "A"): 22, ("p", "B"): 21, ("p", "tied"): 20, ("p", "few"): 19, ("o", "few"): 8}),
+]
+
+
+def test_reference_means_equal_numpy_on_the_pooled_latents(tmp_path):
+    names = ["site-1", "site-2", "site-3"]
+    run = federate(tmp_path / "out", write_sites(tmp_path / "data", REFERENCED), 3)
+    files = [results(tmp_path / "out", name)[1] for name in names]
+    latent = np.concatenate([f.obsm["X_latent"] for f in files])
+    batch = np.concatenate(
+        [[f"{n}/{b}" for b in f.obs["batch"]] for n, f in zip(names, files, strict=True)]
+    )
+    cell_type = np.concatenate([f.obs["cell_type"].astype(str) for f in files])
+    expected = reference_means(latent, batch, cell_type, 20)
+    references = Bundle.load(tmp_path / "out/bundle").references
+    assert list(references) == ["A", "B", "tied"] == list(expected)
+    for name in references:
+        np.testing.assert_allclose(references[name], expected[name], atol=1e-6)
+    assert run["largest_batch"] == {"A": 60, "B": 50, "tied": 24}
+    assert run["unshifted_types"] == {
+        "C": "held by one batch only",
+        "few": "no batch has 20 cells",
+    }
+    # Three cells of A in batch r go three fifths of the way.
+    shifted = np.concatenate([f.obsm["X_latent_corrected"] for f in files])
+    np.testing.assert_allclose(shifted, corrected(latent, batch, cell_type, expected), atol=1e-5)
+    means = shifted[(batch == "site-2/r") & (cell_type == "A")].mean(axis=0)
+    own = latent[(batch == "site-2/r") & (cell_type == "A")].mean(axis=0)
+    np.testing.assert_allclose(means, own + 0.6 * (expected["A"] - own), atol=1e-5)
+
+
+def test_min_reference_cells_is_obeyed(tmp_path):
+    data = write_sites(tmp_path / "data", REFERENCED)
+    run = federate(tmp_path / "out", data, 3, min_reference_cells=30, rounds=1)
+    assert run["largest_batch"] == {"A": 60, "B": 50}
+    assert run["unshifted_types"]["tied"] == "no batch has 30 cells"
+
+
+def test_the_average_of_a_round_is_weighted_by_training_cells(tmp_path):
+    """Each site's model of the round is trained here anew, from its own corrected file's data."""
+    settings = {"preset": "fedscgen", "rounds": 1, "n_top_genes": 40}
+    sites = three_sites()
+    federate(tmp_path / "out", write_sites(tmp_path / "data", sites), 3, **settings)
+    bundle = Bundle.load(tmp_path / "out/bundle")
+    preset = preset_of(**settings)
+    pooled = Pooled(anndata.concat(sites), preset, SEED)
+    pooled.preprocess(40)
+    assert list(bundle.panel.genes) == pooled.genes
+    states, sizes, first = [], [], 0
+    initial = state_of(pooled.initial())
+    for data in sites:
+        own = Pooled(data, preset, SEED)
+        own.genes, own.x = pooled.genes, pooled.x[first : first + data.n_obs]
+        first += data.n_obs
+        rows = split_cells(data.obs["batch"].to_numpy(dtype=str), 0.1, SEED).train
+        model = own.initial()
+        own.train(model, rows)
+        states.append(state_of(model))
+        sizes.append(len(rows))
+    assert len(set(sizes)) == 3
+    for name, value in bundle.state.items():
+        parts = np.stack([state[name] for state in states])
+        if value.dtype.kind != "f":
+            assert value.ravel() == initial[name]
+            continue
+        weighted = np.average(parts, axis=0, weights=sizes)
+        np.testing.assert_allclose(value, weighted, atol=1e-5, err_msg=name)
+        assert np.abs(value - parts.mean(axis=0)).max() > 1e-4, name
