@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 PHASES = {
-    "describe": "sites describe their genes and cell types",
-    "moments": "gene moments are summed",
-    "principal_axes": "second moments are summed",
-    "fit": "the network is trained",
-    "refit": "the decoder is refitted to all cells",
-    "peaks": "the largest batch of each cell type is found",
-    "means": "reference means are summed",
+    "describe": "sites describe themselves",
+    "moments": "choosing genes",
+    "principal_axes": "pooled principal axes",
+    "fit": "training",
+    "refit": "refitting the decoder",
+    "peaks": "finding the largest batches",
+    "means": "reference means",
     "correct": "sites correct their cells",
 }
 
@@ -69,7 +69,7 @@ class RunProgress:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
             console=console,
@@ -114,7 +114,7 @@ class RunProgress:
 
     @property
     def _traffic(self) -> str:
-        return f"{self._bytes / 1e6:,.1f} MB exchanged"
+        return f"{self._bytes / 1e6:,.1f} MB sent"
 
     def _show(self) -> None:
         if not self._phase:

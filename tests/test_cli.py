@@ -291,3 +291,10 @@ def test_the_end_of_a_run_says_what_was_lost(capsys, tmp_path):
         "the correction is the identity",
     ):
         assert part in said
+
+
+def test_every_phase_has_words_for_the_progress():
+    from cli.progress import PHASES as SHOWN
+    from common.wire import PHASES
+
+    assert set(SHOWN) == set(PHASES)
