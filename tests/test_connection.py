@@ -4,7 +4,7 @@ import pytest
 from flwr.app import Error, Message
 
 from common.config import RunConfig
-from common.errors import ConfigError, SiteFailure
+from common.errors import SecureSumError, SiteFailure
 from server.federation import Federation
 from server.runs import RunFolder
 from strategies.records import to_record
@@ -92,7 +92,7 @@ def test_a_run_goes_on_without_a_killed_site(data, tmp_path):
 
 def test_a_dominant_batch_that_is_lost_is_said(data, tmp_path):
     """Its mean cannot be had any more: rather an error than a wrong reference."""
-    with pytest.raises(ConfigError, match="a dominant batch was lost before it sent its mean"):
+    with pytest.raises(SecureSumError, match="a dominant batch was lost before it sent its mean"):
         federate(
             tmp_path / "out",
             data,
