@@ -5,25 +5,23 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 
 from common.config import NodeConfig, RunConfig, run_folder
 from common.data.genes import columns_of
-from common.data.matrix import ExpressionMatrix, open_csr, write_csr
+from common.data.matrix import ExpressionMatrix, open_csr, row_chunks, write_csr
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.errors import ConfigError, InputError
 from common.panel import Panel
 from common.training import Split, split_cells
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 logger = logging.getLogger("syncytium.site")
 
@@ -138,27 +136,30 @@ class Site:
         if not (folder / "n_genes").is_file():
             logger.info("%s: preprocessing %d cells", self.name, self.file.n_cells)
             write_csr(self._log_chunks(panel), len(panel.genes), folder)
+            shutil.rmtree(self._counts_folder(panel.vocabulary), ignore_errors=True)
         return ExpressionMatrix(open_csr(folder), panel.scaling())
 
-    def latent(self, model: "nn.Module", panel: Panel, device: "torch.device") -> np.ndarray:
-        """Posterior means of every cell, (n_cells, latent_dim), kept on disk for this model."""
-        from common.correction import encode
-        from common.models.state import digest
+    def counts(self, vocabulary: Sequence[str]) -> sp.csr_matrix:
+        """Counts of the agreed genes on memory maps, kept until :meth:`matrix` is made of them.
 
-        key = f"{self.fingerprint[:16]}-{panel.digest()[:16]}-{digest(model, panel)}"
-        path = self.cache_dir / f"{key}.npy"
-        if not path.is_file():
-            latent = encode(model, self.matrix(panel), device)
-            with tempfile.NamedTemporaryFile(dir=self.cache_dir, delete=False) as partial:
-                np.save(partial, latent)
-            Path(partial.name).replace(path)
-        return np.load(path)
+        The input file is read, decompressed and checked once for both.
+        """
+        folder = self._counts_folder(vocabulary)
+        if not (folder / "n_genes").is_file():
+            columns = columns_of(vocabulary, self.file.genes)
+            chunks = (counts for _, counts in self.file.iter_counts(columns))
+            write_csr(chunks, len(vocabulary), folder)
+        return open_csr(folder)
+
+    def _counts_folder(self, vocabulary: Sequence[str]) -> Path:
+        names = hashlib.blake2b(json.dumps(list(vocabulary)).encode(), digest_size=8).hexdigest()
+        return self.cache_dir / f"{self.fingerprint[:16]}-{names}-counts"
 
     def _log_chunks(self, panel: Panel):
-        columns = columns_of(panel.vocabulary, self.file.genes)
+        counts = self.counts(panel.vocabulary)
         chosen = columns_of(panel.genes, panel.vocabulary)
-        for _, counts in self.file.iter_counts(columns):
-            yield log1p_cp10k(counts[:, chosen], library_sizes(counts))
+        for chunk in row_chunks(counts):
+            yield log1p_cp10k(chunk[:, chosen], library_sizes(chunk))
 
     def drop_cache(self) -> None:
         """Remove the preprocessed matrices."""

@@ -19,7 +19,7 @@ def site_second_moments(matrix: ExpressionMatrix, device: torch.device) -> dict[
     n_cells, n_genes = matrix.shape
     total = torch.zeros(n_genes, dtype=torch.float64)
     second = torch.zeros(n_genes, n_genes, dtype=torch.float64)
-    for rows in matrix.chunks():
+    for rows in matrix.chunks(4096):
         x_BG = matrix.scaled(rows).to(device)
         # Single precision within a chunk, double across chunks.
         second += _upper_products(x_BG)
@@ -42,7 +42,8 @@ def _upper_products(x_BG: torch.Tensor) -> torch.Tensor:
         return (x_BG.T @ x_BG).cpu()
     from scipy.linalg.blas import ssyrk
 
-    return torch.from_numpy(ssyrk(1.0, x_BG.numpy().T))
+    # BLAS fills the lower triangle by columns, which is the upper one by rows.
+    return torch.from_numpy(ssyrk(1.0, x_BG.numpy().T, lower=1).T)
 
 
 def principal_axes(

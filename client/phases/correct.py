@@ -7,7 +7,7 @@ from client.corrected_file import write_corrected
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.correction import decode_chunks, shift
+from common.correction import decode_chunks, encode, shift
 from strategies.records import arrays_of, panel_of, values_of
 
 
@@ -18,7 +18,7 @@ def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
     matrix = site.matrix(panel)
     means = arrays_of(request, "references").get("mean")
     references = dict(zip(values["referenced"], means if means is not None else [], strict=True))
-    latent = site.latent(model, panel, device)
+    latent = encode(model, matrix, device)
     corrected, shifted = shift(latent, site.file.batches, site.file.cell_types, references)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
     write_corrected(

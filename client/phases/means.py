@@ -6,7 +6,7 @@ from flwr.app import RecordDict
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.correction import largest_batches
+from common.correction import encode, largest_batches
 from strategies.records import panel_of, values_of
 
 
@@ -14,7 +14,7 @@ def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
     """Contribute the mean and a 1 for each dominant batch held here, zeros elsewhere."""
     maxima, panel = values_of(request)["maxima"], panel_of(request)
     model, preset, device = received_model(site, request, panel)
-    latent = site.latent(model, panel, device)
+    latent = encode(model, site.matrix(panel), device)
     largest, _ = largest_batches(site.file.batches, site.file.cell_types)
     holders = np.zeros(len(maxima))
     means = np.zeros((len(maxima), preset.shape.latent_dim))

@@ -4,15 +4,14 @@ from flwr.app import RecordDict
 
 from client.outbox import Outbox
 from client.site import Site
-from common.data.genes import columns_of
+from common.data.matrix import row_chunks
 from common.data.moments import site_sums
 from strategies.records import values_of
 
 
 def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
-    """Stream the counts once."""
+    """Read the counts once."""
     vocabulary = values_of(request)["vocabulary"]
-    columns = columns_of(vocabulary, site.file.genes)
-    chunks = (counts for _, counts in site.file.iter_counts(columns))
+    chunks = row_chunks(site.counts(vocabulary))
     for name, value in site_sums(chunks, len(vocabulary)).items():
         outbox.masked(name, value)

@@ -85,6 +85,12 @@ def write_csr(chunks: Iterable[sp.csr_matrix], n_genes: int, folder: Path) -> No
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def row_chunks(matrix: sp.csr_matrix, size: int = 4096) -> Iterator[sp.csr_matrix]:
+    """Consecutive cells, at most ``size`` at a time, copied from the memory maps."""
+    for start in range(0, matrix.shape[0], size):
+        yield matrix[start : start + size]
+
+
 def open_csr(folder: Path) -> sp.csr_matrix:
     """The matrix that :func:`write_csr` wrote, on memory maps: (n_cells, n_genes), float32."""
     indptr = np.load(folder / "indptr.npy")

@@ -1,12 +1,8 @@
 """A model's state as one vector, for averaging, and back."""
 
-import hashlib
-
 import numpy as np
 import torch
 from torch import nn
-
-from common.panel import Panel
 
 State = dict[str, np.ndarray]
 
@@ -27,14 +23,6 @@ def load_state(model: nn.Module, state: State) -> None:
     model.load_state_dict(
         {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
     )
-
-
-def digest(model: nn.Module, panel: Panel) -> str:
-    """A hash of the model's values and of the scaling of what it encodes."""
-    whole = hashlib.blake2b(digest_size=16)
-    for value in (*state_of(model).values(), panel.mean, panel.sd):
-        whole.update(np.ascontiguousarray(value).tobytes())
-    return whole.hexdigest()
 
 
 def averaged_names(state: State) -> list[str]:
