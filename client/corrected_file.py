@@ -67,7 +67,7 @@ def write_corrected(
         _copy(source, partial)
         _reserve(partial, _added_bytes(len(latent), latent.shape[1], panel, len(outputs)))
         with h5py.File(partial, "r+") as file:
-            obsm = file.require_group("obsm")
+            obsm = _mapping(file, "obsm")
             for key, value in (("X_latent", latent), ("X_latent_corrected", latent_corrected)):
                 write_elem(obsm, key, value)
             for key, chunks in outputs.items():
@@ -83,7 +83,7 @@ def write_corrected(
             uns = {
                 k: np.array(v, dtype=object) if isinstance(v, list) else v for k, v in uns.items()
             }
-            write_elem(file.require_group("uns"), "syncytium", uns)
+            write_elem(_mapping(file, "uns"), "syncytium", uns)
         # The corrected cells are as private as the site's own file.
         shutil.copymode(source, partial)
         partial.replace(target)
@@ -131,6 +131,15 @@ def _reserve(path: Path, n_bytes: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
     elif shutil.disk_usage(path.parent).free < n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _mapping(file: h5py.File, name: str) -> h5py.Group:
+    """A group of the file, made with anndata's encoding if it is not there."""
+    from anndata.io import write_elem
+
+    if name not in file:
+        write_elem(file, name, {})
+    return file[name]
 
 
 def _write_chunks(

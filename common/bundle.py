@@ -58,8 +58,10 @@ class Bundle:
                 "vocabulary": list(self.panel.vocabulary),
                 "sha256": {"model.safetensors": _digest(partial / "model.safetensors")},
             }
+            card["sha256"]["names"] = _names_digest(card)
             (partial / "card.json").write_text(json.dumps(card, indent=1))
             partial.chmod(0o755)
+            (partial / "model.safetensors").chmod(0o644)
             partial.replace(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -79,13 +81,18 @@ class Bundle:
         for path in (card_path, model_path):
             if not path.is_file():
                 raise InputError(f"{folder} is not a bundle: {path.name} is missing")
-        card = json.loads(card_path.read_text())
-        if card.get("format") != FORMAT:
-            raise InputError(
-                f"{folder}: bundle format {card.get('format')!r}, this version reads {FORMAT}"
-            )
-        if card["sha256"]["model.safetensors"] != _digest(model_path):
+        try:
+            card = json.loads(card_path.read_text())
+            found = card.get("format")
+            if found != FORMAT:
+                raise InputError(f"{folder}: bundle format {found!r}, this version reads {FORMAT}")
+            hashes, names = card["sha256"], _names_digest(card)
+        except (ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"{card_path} is damaged ({error!r}): copy it again") from error
+        if hashes["model.safetensors"] != _digest(model_path):
             raise InputError(f"{model_path} differs from the hash in its card: copy it again")
+        if hashes["names"] != names:
+            raise InputError(f"{card_path}: genes or types differ from their hash: copy it again")
         tensors = load_file(model_path)
         state = {
             name.removeprefix("model/"): value
@@ -105,6 +112,11 @@ class Bundle:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _names_digest(card: dict[str, Any]) -> str:
+    names = [card["types"], card["genes"], card["vocabulary"]]
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
 def shape_card(shape: Any) -> dict[str, Any]:

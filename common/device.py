@@ -42,9 +42,13 @@ def memory_guard(device: torch.device, batch_size: int) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        # The CPU's allocator raises a plain RuntimeError.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        other = "" if device.type == "cpu" else ", or set device = 'cpu' in node-config"
         message = (
-            f"{device} ran out of memory with batch-size = {batch_size}; lower batch-size, "
-            "free the device, or set device = 'cpu' in node-config"
+            f"{device} ran out of memory with {batch_size} cells at a time; lower batch-size or "
+            f"n-top-genes, or free the device{other}"
         )
         raise DeviceError(message, public=message) from error

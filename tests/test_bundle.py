@@ -75,3 +75,20 @@ def test_nothing_is_left_when_saving_fails(folder, tmp_path):
     with pytest.raises(TypeError):
         broken.save(tmp_path / "other" / "bundle")
     assert list((tmp_path / "other").iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}'])
+def test_a_damaged_card_is_said(folder, text):
+    path, _ = folder
+    (path / "card.json").write_text(text)
+    with pytest.raises(InputError, match=r"damaged|bundle format"):
+        Bundle.load(path)
+
+
+def test_swapped_genes_are_refused(folder):
+    path, _ = folder
+    card = json.loads((path / "card.json").read_text())
+    card["genes"].reverse()
+    (path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="genes or types differ"):
+        Bundle.load(path)

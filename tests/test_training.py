@@ -107,10 +107,17 @@ def test_the_learning_rate_falls_to_a_fraction():
 
 def test_out_of_memory_says_what_to_change():
     with (
-        pytest.raises(DeviceError, match=r"batch-size = 128.*lower batch-size"),
+        pytest.raises(DeviceError, match=r"128 cells at a time; lower batch-size"),
         memory_guard(CPU, 128),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_out_of_memory_on_the_cpu_is_told_from_other_faults():
+    with pytest.raises(DeviceError, match="cpu ran out of memory"), memory_guard(CPU, 50):
+        torch.empty(2**52)
+    with pytest.raises(RuntimeError, match="shape"), memory_guard(CPU, 50):
+        torch.zeros(3).reshape(2)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")

@@ -45,4 +45,6 @@ def unflatten(vector: np.ndarray, like: State) -> State:
         part = vector[start : start + size]
         state[name] = part.reshape(like[name].shape).astype(like[name].dtype)
         start += size
+    if start != len(vector):
+        raise ValueError(f"a vector of length {len(vector)} for a state of {start} values")
     return state

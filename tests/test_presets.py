@@ -1,0 +1,67 @@
+"""A run's own values over a preset's, one at a time."""
+
+from dataclasses import asdict
+
+import pytest
+
+from common.config import RunConfig
+from common.errors import ConfigError
+from common.models.build import build_model
+from common.models.registry import MODELS
+from common.presets import PRESETS, resolve
+
+OWN = {
+    "rounds": 77,
+    "local-epochs": 5,
+    "batch-size": 2,
+    "learning-rate": 0.25,
+    "hidden": "9,7,5",
+    "latent-dim": 4,
+}
+
+
+def resolved(preset: str, **values) -> dict:
+    keys = {key.replace("_", "-"): value for key, value in values.items()}
+    return asdict(resolve(RunConfig.parse({"preset": preset, **keys}, where="test")))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("key", OWN)
+def test_a_value_of_the_run_replaces_that_of_the_preset_alone(name, key):
+    expected = asdict(PRESETS[name])
+    part = "shape" if key in ("hidden", "latent-dim") else "training"
+    field = key.replace("-", "_")
+    assert field in expected[part]
+    expected[part][field] = (9, 7, 5) if key == "hidden" else OWN[key]
+    assert resolved(name, **{key: OWN[key]}) == expected
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_zero_and_empty_keep_the_presets(name):
+    kept = {key: type(value)() for key, value in OWN.items()}
+    assert set(kept.values()) == {0, ""}
+    assert resolved(name, **kept) == resolved(name) == asdict(PRESETS[name])
+
+
+@pytest.mark.parametrize("hidden", ["0", "32,0", "-4", "32,", ",32", "32;16", "32, 16", "wide"])
+def test_widths_that_are_none_are_refused(hidden):
+    with pytest.raises(ConfigError, match=f"hidden = '{hidden}'"):
+        resolved("default", hidden=hidden)
+
+
+def test_a_mini_batch_of_one_cell_is_refused():
+    with pytest.raises(ConfigError, match=r"batch-size = 1: .* at least 2 cells"):
+        resolved("default", batch_size=1)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_with_the_runs_widths(name):
+    config = RunConfig.parse({"preset": name, "hidden": "9,7,5", "latent-dim": 4}, where="test")
+    preset = resolve(config)
+    model = build_model(preset, 30, 0)
+    assert isinstance(model, MODELS.get(preset.model))
+    widths = [
+        p.shape for n, p in model.named_parameters() if n.startswith("encoder") and p.ndim > 1
+    ]
+    assert widths == [(9, 30), (7, 9), (5, 7)]
+    assert model.mean.weight.shape == (4, 5)
