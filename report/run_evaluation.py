@@ -57,8 +57,9 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
             f"{run_dir}: there are no corrected files in {run_dir / 'sites'}; give the folder of a "
             "finished simulation (on real nodes they stay at the sites)"
         )
-    panel = Bundle.load(run_dir / "bundle").panel
-    sizes = [_n_cells(path) for path in files]
+    bundle = Bundle.load(run_dir / "bundle")
+    panel = bundle.panel
+    sizes = [_n_cells(path, panel, bundle.card["run"]) for path in files]
     total = sum(sizes)
     chosen = np.arange(total)
     if total > max_cells:
@@ -85,11 +86,27 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
     return result
 
 
-def _n_cells(path: Path) -> int:
+def _n_cells(path: Path, panel: Panel, run: str) -> int:
+    """Cells of a corrected file, which must be the run's own."""
     import h5py
+    from anndata.io import read_elem
 
-    with h5py.File(path, "r") as file:
-        return len(file["obsm/X_latent"])
+    try:
+        with h5py.File(path, "r") as file:
+            if "uns/syncytium" not in file:
+                raise InputError(f"{path} was not written by a run: uns has no entry 'syncytium'")
+            about = read_elem(file["uns/syncytium"])
+            n_cells = len(file["obsm/X_latent"])
+    except OSError as error:
+        raise InputError(f"{path} was not written by a run: it is no .h5ad ({error})") from error
+    if tuple(about["genes"]) != panel.genes:
+        raise InputError(f"{path} holds other genes than the run's bundle: it is another run's")
+    if about["run"] != run:
+        raise InputError(
+            f"{path} was written by run {about['run']} and the bundle by run {run}: put back the "
+            "file of this run"
+        )
+    return n_cells
 
 
 def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) -> None:
@@ -97,11 +114,7 @@ def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) 
     from anndata.io import read_elem
 
     with h5py.File(path, "r") as file:
-        if "uns/syncytium" not in file:
-            raise InputError(f"{path} was not written by a run: uns has no entry 'syncytium'")
         about = read_elem(file["uns/syncytium"])
-        if tuple(about["genes"]) != panel.genes:
-            raise InputError(f"{path} holds other genes than the run's bundle: it is another run's")
         scaling = panel.scaling()
         for name in about["outputs"]:
             # Whole blocks of rows are read: HDF5 is slow with scattered row numbers.

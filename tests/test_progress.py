@@ -1,0 +1,194 @@
+"""The progress of a run, as it is read from its folder."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from cli.progress import PHASES, RunProgress
+from tests.small_sites import federate, three_sites, write_sites
+
+
+class Folder:
+    """A run folder that is written to by hand, and its progress on a console."""
+
+    def __init__(self, path, **console):
+        self.path = path
+        self.screen = io.StringIO()
+        self.progress = RunProgress(path, Console(file=self.screen, width=100, **console))
+
+    def append(self, name, *lines, end="\n"):
+        self.path.mkdir(exist_ok=True)
+        with (self.path / name).open("a") as file:
+            file.write("\n".join(map(json.dumps, lines)) + end)
+
+    def message(self, phase, n_bytes):
+        self.append("ledger.jsonl", {"phase": phase, "bytes": n_bytes})
+
+    def round(self, number, loss, train_loss=0.75):
+        line = {"round": number, "validation_loss_before": loss, "train_loss": train_loss}
+        self.append("metrics.jsonl", {**line, "seconds": 1.26})
+
+    def run(self, **entries):
+        self.path.mkdir(exist_ok=True)
+        (self.path / "run.json").write_text(json.dumps(entries))
+
+    def said(self):
+        """What was said since the last look."""
+        text = self.screen.getvalue()
+        self.screen.seek(0)
+        self.screen.truncate()
+        return [line.partition("s] ")[2] for line in text.splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path / "run")
+
+
+def test_a_folder_that_is_not_there_yet(folder):
+    assert folder.progress.update() == {}
+    assert folder.progress.news is False
+    assert folder.said() == []
+
+
+def test_what_was_read_is_not_read_again(folder):
+    folder.message("describe", 2_000_000)
+    folder.message("describe", 1_000_000)
+    folder.progress.update()
+    assert folder.progress.news is True
+    assert folder.said() == ["sites describe themselves (2.0 MB sent)"]
+    folder.progress.update()
+    assert folder.progress.news is False
+    assert folder.said() == []
+    folder.message("moments", 1_500_000)
+    folder.progress.update()
+    assert folder.progress.news is True
+    # All three messages, each counted once.
+    assert folder.said() == ["choosing genes (4.5 MB sent)"]
+
+
+def test_a_half_written_line_is_left_for_the_next_look(folder):
+    folder.message("describe", 1_000_000)
+    folder.append("ledger.jsonl", {"phase": "moments", "bytes": 2_000_000}, end="")
+    folder.progress.update()
+    assert folder.said() == ["sites describe themselves (1.0 MB sent)"]
+    folder.progress.update()
+    assert folder.progress.news is False
+    folder.append("ledger.jsonl", end="\n")
+    folder.progress.update()
+    assert folder.progress.news is True
+    assert folder.said() == ["choosing genes (3.0 MB sent)"]
+
+
+def test_a_line_may_be_cut_anywhere(folder):
+    folder.run(n_rounds=2)
+    line = json.dumps({"phase": "Größe", "bytes": 3_000_000}, ensure_ascii=False).encode() + b"\n"
+    ledger = folder.path / "ledger.jsonl"
+    for byte in line:
+        assert folder.progress.update() == {"n_rounds": 2}
+        assert folder.progress.news is False
+        with ledger.open("ab") as file:
+            file.write(bytes([byte]))
+    folder.progress.update()
+    assert folder.progress.news is True
+    folder.message("fit", 0)
+    folder.progress.update()
+    assert folder.said() == ["training (3.0 MB sent)"]
+
+
+def test_rounds_and_their_loss(folder):
+    folder.run(n_rounds=3)
+    folder.round(1, 0.5)
+    folder.progress.update()
+    assert folder.said() == ["  round 1 of 3: loss 0.5000, 1.3 s"]
+    # Sites too small for validation cells have a training loss alone.
+    folder.round(2, None)
+    folder.round(3, 0.25)
+    folder.progress.update()
+    expected = ["  round 2 of 3: loss 0.7500, 1.3 s", "  round 3 of 3: loss 0.2500, 1.3 s"]
+    assert folder.said() == expected
+
+
+def test_a_phase_that_is_not_shown_counts_its_bytes(folder):
+    folder.message("fit", 0)
+    folder.message("reveal", 1_000_000)
+    folder.message("fit", 0)
+    folder.message("refit", 0)
+    folder.progress.update()
+    assert folder.said() == ["training (0.0 MB sent)", "refitting the decoder (1.0 MB sent)"]
+
+
+def test_markup_in_what_is_said_is_shown_as_it_is(folder, monkeypatch):
+    monkeypatch.setitem(PHASES, "fit", "[red]training[/]")
+    folder.message("fit", 0)
+    folder.progress.update()
+    assert folder.said() == ["[red]training[/] (0.0 MB sent)"]
+
+
+def test_run_json_is_returned(folder):
+    folder.run(status="failed", error="why")
+    assert folder.progress.update() == {"status": "failed", "error": "why"}
+    folder.run(status="finished")
+    assert folder.progress.update() == {"status": "finished"}
+
+
+@pytest.fixture
+def terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return Folder(tmp_path / "run", force_terminal=True, color_system=None)
+
+
+def test_a_terminal_shows_a_bar(terminal):
+    with terminal.progress:
+        terminal.progress.update()
+    assert "starting Flower" in terminal.screen.getvalue()
+
+
+def test_the_bar_shows_round_loss_and_bytes(terminal):
+    terminal.run(n_rounds=3)
+    terminal.message("fit", 12_300_000)
+    terminal.round(1, 0.5)
+    with terminal.progress:
+        terminal.progress.update()
+    shown = terminal.screen.getvalue()
+    assert "training" in shown
+    assert "round 2/3 · loss 0.5000 · 12.3 MB sent" in shown
+    # A line per step is for logs.
+    assert "round 1 of 3" not in shown
+
+
+def test_the_bar_after_the_last_round_and_after_training(terminal):
+    terminal.run(n_rounds=1)
+    terminal.message("fit", 0)
+    terminal.round(1, 0.5)
+    with terminal.progress:
+        terminal.progress.update()
+    assert "round 1/1" in terminal.screen.getvalue()
+    terminal.said()
+    terminal.message("correct", 0)
+    with terminal.progress:
+        terminal.progress.update()
+    shown = terminal.screen.getvalue()
+    assert "sites correct their cells" in shown
+    assert "round" not in shown.partition("sites correct")[2]
+
+
+def test_a_whole_run(tmp_path):
+    data = write_sites(tmp_path / "data", three_sites())
+    federate(tmp_path / "run", data, 3)
+    folder = Folder(tmp_path / "run")
+    assert folder.progress.update()["status"] == "finished"
+    said = folder.said()
+    # Every phase in its order, and every round.
+    assert [line.partition(" (")[0] for line in said if "MB sent" in line] == list(PHASES.values())
+    rounds = [line[:16] for line in said if "loss" in line]
+    assert rounds == ["  round 1 of 2: ", "  round 2 of 2: "]
+    total = sum(
+        json.loads(line)["bytes"]
+        for line in (tmp_path / "run/ledger.jsonl").read_text().splitlines()
+    )
+    shown = float(said[-1].split("(")[1].split()[0])
+    assert 0 < shown <= total / 1e6 + 0.05
