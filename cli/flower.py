@@ -37,6 +37,9 @@ def environment(home: Path | None) -> dict[str, str]:
     ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     own = {"FLWR_HOME": str(home)} if home else {}
+    # The SuperLink is on the loopback: a hospital's proxy must not be asked for it.
+    direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"]))
+    quiet |= {"NO_PROXY": direct, "no_proxy": direct}
     return {**os.environ, **quiet, **ray, "PATH": path, **own}
 
 

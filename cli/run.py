@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cli.console import console, shown
 from cli.flower import Flower
@@ -216,9 +217,9 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
         f"({result['n_genes']:,} genes, {rounds})"
     )
     for site, reason in result.get("lost_sites", {}).items():
-        screen.print(f"[yellow]lost[/] {site}: {reason}")
+        screen.print(f"[yellow]lost[/] {escape(site)}: {escape(reason)}")
     for cell_type, reason in result.get("unshifted_types", {}).items():
-        screen.print(f"[yellow]not shifted[/] {cell_type}: {reason}")
+        screen.print(f"[yellow]not shifted[/] {escape(cell_type)}: {escape(reason)}")
     if result.get("identity"):
         screen.print(
             "[yellow]no cell type is shared by two batches: the correction is the identity, the "

@@ -86,7 +86,8 @@ class Bundle:
             found = card.get("format")
             if found != FORMAT:
                 raise InputError(f"{folder}: bundle format {found!r}, this version reads {FORMAT}")
-            hashes, names = card["sha256"], _names_digest(card)
+            names = _names_digest(card)
+            hashes = {key: card["sha256"][key] for key in ("model.safetensors", "names")}
         except (ValueError, KeyError, AttributeError) as error:
             raise InputError(f"{card_path} is damaged ({error!r}): copy it again") from error
         if hashes["model.safetensors"] != _digest(model_path):

@@ -59,7 +59,7 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
         )
     bundle = Bundle.load(run_dir / "bundle")
     panel = bundle.panel
-    sizes = [_n_cells(path, panel, bundle.card["run"]) for path in files]
+    sizes = [_n_cells(path, panel, bundle.card.get("run")) for path in files]
     total = sum(sizes)
     chosen = np.arange(total)
     if total > max_cells:
@@ -86,7 +86,7 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
     return result
 
 
-def _n_cells(path: Path, panel: Panel, run: str) -> int:
+def _n_cells(path: Path, panel: Panel, run: str | None) -> int:
     """Cells of a corrected file, which must be the run's own."""
     import h5py
     from anndata.io import read_elem

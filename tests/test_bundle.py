@@ -1,6 +1,8 @@
 """The model bundle: whole, checked, and without pickle."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +77,35 @@ def test_nothing_is_left_when_saving_fails(folder, tmp_path):
     with pytest.raises(TypeError):
         broken.save(tmp_path / "other" / "bundle")
     assert list((tmp_path / "other").iterdir()) == []
+
+
+@pytest.mark.parametrize("hashes", [{}, None, "x", {"names": "x"}])
+def test_a_card_without_its_hashes_is_said(folder, hashes):
+    path, _ = folder
+    card = json.loads((path / "card.json").read_text())
+    (path / "card.json").write_text(json.dumps({**card, "sha256": hashes}))
+    with pytest.raises(InputError, match="damaged"):
+        Bundle.load(path)
+
+
+def test_without_shared_types_and_with_strided_arrays(tmp_path):
+    grid = np.arange(12, dtype=np.float32).reshape(3, 4)
+    panel = Panel(("A", "B"), ("B", "A"), np.arange(6.0)[::3], np.arange(6.0)[1::3])
+    Bundle({"w": grid.T, "v": grid[:, 1]}, panel, {}, {}).save(tmp_path / "b")
+    again = Bundle.load(tmp_path / "b")
+    assert again.references == {}
+    np.testing.assert_array_equal(again.state["w"], grid.T)
+    np.testing.assert_array_equal(again.state["v"], [1, 5, 9])
+    np.testing.assert_array_equal((again.panel.mean, again.panel.sd), [[0, 3], [1, 4]])
+
+
+def test_nothing_in_the_source_unpickles():
+    root = Path(__file__).parents[1]
+    packages = ("cli", "client", "common", "report", "server", "strategies")
+    files = [path for name in packages for path in (root / name).rglob("*.py")]
+    assert root / "common" / "bundle.py" in files
+    for path in files:
+        assert not re.search(r"pickle|torch\.(load|save)\b|joblib", path.read_text()), path
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}'])

@@ -14,19 +14,44 @@ def parse(**values):
 
 
 def test_an_unknown_key_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"unknown key 'batch-kye'.*batch-key"):
+    with pytest.raises(ConfigError, match=r"'batch-kye': did you mean 'batch-key'\?"):
         parse(batch_kye="x")
 
 
 def test_every_fault_is_named_at_once():
     with pytest.raises(ConfigError) as error:
-        parse(rounds=-1, seed="soon", preset="defualt")
-    assert all(key in str(error.value) for key in ("rounds = -1", "seed = 'soon'", "preset ="))
+        parse(rounds=-1, seed="soon", preset="defualt", ronds=2)
+    said = str(error.value)
+    assert said.startswith("settings: ")
+    for fault in ("rounds = -1", "seed = 'soon'", "preset = 'defualt'", "did you mean 'rounds'"):
+        assert said.count(fault) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("min_sites", 0),
+        ("deadline", 0.0),
+        ("deadline", float("nan")),
+        ("max_padded", 1.0),
+        ("n_top_genes", 1),
+        ("learning_rate", -1e-3),
+        ("cell_type_key", ""),
+        ("output", "corrected"),
+        ("rounds", 2.5),
+        ("seed", 2**31),
+    ],
+)
+def test_a_value_out_of_range_is_refused(key, value):
+    with pytest.raises(ConfigError, match=f"{key.replace('_', '-')} = "):
+        parse(**{key: value})
 
 
 def test_flat_settings_come_back_the_same():
-    config = parse(rounds=3, hidden="32,16", on_site_error="continue")
-    assert RunConfig.parse(config.flat(), where="again") == config
+    config = parse(rounds=3, hidden="32,16", on_site_error="continue", learning_rate=0.25)
+    flat = config.flat()
+    assert (flat["rounds"], flat["on-site-error"], flat["learning-rate"]) == (3, "continue", 0.25)
+    assert RunConfig.parse(flat, where="again") == config
 
 
 def test_settings_do_not_change():

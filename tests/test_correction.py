@@ -19,7 +19,10 @@ def latent() -> np.ndarray:
 
 
 def test_shift_against_a_loop(latent):
+    before = latent.copy()
     corrected, shifted = shift(latent, BATCHES, TYPES, REFERENCES)
+    np.testing.assert_array_equal(latent, before)
+    assert corrected.dtype == np.float32
     for cell in range(53):
         if TYPES[cell] != "T":
             np.testing.assert_array_equal(corrected[cell], latent[cell])

@@ -1,14 +1,12 @@
-"""A phase's masked fields as one ring vector, and plain sums of such vectors."""
+"""A phase's masked fields as one ring vector, and back."""
 
 import numpy as np
 import pytest
 
-from common.errors import SecureSumError, WireError
-from common.secure.backend import SumContext, backend
+from common.errors import WireError
 from common.secure.fields import pack, unpack
+from common.secure.ring import add
 from common.wire import PHASES
-
-CONTEXT = SumContext("run", "moments", 0, 0, 3)
 
 
 def moments(scale: float) -> dict[str, np.ndarray]:
@@ -25,22 +23,33 @@ def moments(scale: float) -> dict[str, np.ndarray]:
 def test_sums_of_packed_fields_are_sums_of_fields():
     sites = [moments(scale) for scale in (1.0, 0.3, 12.5)]
     packed = [pack("moments", site, 3) for site in sites]
-    off = backend("off")
-    uploads = {str(i): off.upload(vector, CONTEXT) for i, (vector, _) in enumerate(packed)}
-    total = unpack("moments", off.open(uploads, {}, CONTEXT), packed[0][1], 3)
+    total = unpack("moments", add([vector for vector, _ in packed]), packed[0][1], 3)
     for name in sites[0]:
         np.testing.assert_allclose(total[name], sum(site[name] for site in sites), rtol=1e-9)
 
 
 @pytest.mark.parametrize("phase", [name for name, phase in PHASES.items() if phase.masked()])
-def test_every_phase_packs_and_unpacks(phase):
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_every_phase_packs_and_unpacks(phase, shape):
+    rng, fields = np.random.default_rng(0), PHASES[phase].masked()
     values = {
-        name: np.arange(4, dtype=np.uint64) if field.ring else np.arange(4.0)
-        for name, field in PHASES[phase].masked().items()
+        name: rng.integers(2**64, size=shape, dtype=np.uint64)
+        if field.ring
+        else rng.integers(-999, 999, shape)
+        if field.integer
+        else rng.uniform(-field.bound, field.bound, shape)
+        for name, field in fields.items()
     }
     vector, shapes = pack(phase, values, 5)
-    for name, value in unpack(phase, vector, shapes, 5).items():
-        np.testing.assert_array_equal(value, values[name])
+    again = unpack(phase, vector, shapes, 5)
+    assert list(again) == list(fields)
+    for name, field in fields.items():
+        assert again[name].shape == shape
+        if field.ring or field.integer:
+            np.testing.assert_array_equal(again[name], values[name])
+        else:
+            half_a_step = 2.0 ** -(field.fixed_point(5).fraction_bits + 1)
+            np.testing.assert_allclose(again[name], values[name], rtol=1e-15, atol=half_a_step)
 
 
 def test_a_missing_or_undeclared_field_is_refused():
@@ -59,16 +68,10 @@ def test_ring_fields_must_be_ring_elements():
 
 def test_a_vector_of_another_length_is_refused():
     vector, shapes = pack("moments", moments(1.0), 3)
-    with pytest.raises(WireError, match="expected"):
-        unpack("moments", vector[:-1], shapes, 3)
-
-
-def test_uploads_of_different_lengths_are_refused():
-    uploads = {"a": {"vector": np.zeros(3, np.uint64)}, "b": {"vector": np.zeros(4, np.uint64)}}
-    with pytest.raises(SecureSumError, match="different lengths"):
-        backend("off").open(uploads, {}, CONTEXT)
-
-
-def test_an_unknown_backend_is_refused():
-    with pytest.raises(SecureSumError, match="off"):
-        backend("of")
+    # One count, two narrow and two wide fields of 7 genes.
+    assert len(vector) == 1 + 7 + 7 + 14 + 14
+    for other in (vector[:-1], np.append(vector, vector[:1])):
+        with pytest.raises(WireError, match=rf"{len(other)} words, expected 43"):
+            unpack("moments", other, shapes, 3)
+    with pytest.raises(WireError, match="43 words, expected 44"):
+        unpack("moments", vector, {**shapes, "sum_log": (8,)}, 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from common.data.matrix import ExpressionMatrix, Scaling, open_csr, write_csr
+from common.data.matrix import ExpressionMatrix, Scaling, open_csr, row_chunks, write_csr
 
 
 @pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
@@ -16,6 +16,27 @@ def test_written_and_opened_again(tmp_path, density):
     assert again.dtype == np.float32
     np.testing.assert_array_equal(again.toarray(), matrix.toarray())
     np.testing.assert_array_equal(again[[3, 3, 1]].toarray(), matrix[[3, 3, 1]].toarray())
+
+
+def test_a_matrix_without_cells(tmp_path):
+    write_csr([], 30, tmp_path / "m")
+    assert open_csr(tmp_path / "m").shape == (0, 30)
+
+
+def test_the_first_of_two_writers_wins_and_leaves_nothing_beside(tmp_path):
+    first = sparse.random(9, 4, 0.5, "csr", dtype=np.float32, random_state=0)
+    write_csr([first], 4, tmp_path / "m")
+    write_csr([2 * first], 4, tmp_path / "m")
+    np.testing.assert_array_equal(open_csr(tmp_path / "m").toarray(), first.toarray())
+    assert list(tmp_path.iterdir()) == [tmp_path / "m"]
+
+
+def test_row_chunks_of_the_memory_maps(tmp_path):
+    matrix = sparse.random(50, 30, 0.2, "csr", dtype=np.float32, random_state=0)
+    write_csr([matrix], 30, tmp_path / "m")
+    chunks = list(row_chunks(open_csr(tmp_path / "m"), 21))
+    assert [chunk.shape[0] for chunk in chunks] == [21, 21, 8]
+    np.testing.assert_array_equal(sparse.vstack(chunks).toarray(), matrix.toarray())
 
 
 def test_mini_batches_are_scaled_and_clipped():

@@ -39,10 +39,11 @@ def pooled(counts) -> AnnData:
 
 def federated(counts: sparse.csr_matrix, n_sites: int) -> GeneMoments:
     """Moments from the sites' sums, through the ring as in a run; sites of unequal size."""
-    cuts = (np.linspace(0, 1, n_sites + 1)[1:-1] ** 2 * N_CELLS).astype(int)
-    sites = [counts[rows] for rows in np.split(np.arange(N_CELLS), cuts)]
+    n_cells, n_genes = counts.shape
+    cuts = (np.linspace(0, 1, n_sites + 1)[1:-1] ** 2 * n_cells).astype(int)
+    sites = [counts[rows] for rows in np.split(np.arange(n_cells), cuts)]
     # A site reads its cells in blocks.
-    sums = [site_sums([s[:3], s[3:]], N_GENES) for s in sites]
+    sums = [site_sums([s[:3], s[3:]], n_genes) for s in sites]
     packed = [pack("moments", site, n_sites) for site in sums]
     total = unpack("moments", add([vector for vector, _ in packed]), packed[0][1], n_sites)
     return GeneMoments(**{**total, "n_cells": round(float(total["n_cells"]))})
@@ -88,6 +89,34 @@ def test_scaled_mini_batches(counts, pooled, n_sites):
     names = tuple(f"G{i}" for i in range(N_GENES))
     panel = Panel(names, tuple(names[i] for i in chosen), mean[chosen], sd[chosen])
     log = log1p_cp10k(counts[:, chosen], library_sizes(counts))
-    ours = ExpressionMatrix(log, panel.scaling()).scaled(np.array([5, 600, 6]))
+    matrix = ExpressionMatrix(log, panel.scaling())
     scaled = sc.pp.scale(pooled.X[:, chosen].toarray(), max_value=10)
-    np.testing.assert_allclose(ours.numpy(), np.clip(scaled, -10, 10)[[5, 600, 6]], atol=2e-5)
+    assert (scaled == 10).any()
+    np.testing.assert_allclose(matrix.scaled(slice(None)).numpy(), scaled, atol=2e-5)
+    rows = [5, 600, 6]
+    np.testing.assert_allclose(matrix.scaled(np.array(rows)).numpy(), scaled[rows], atol=2e-5)
+
+
+@pytest.mark.parametrize("n_cells", [20, 70, 700])
+@pytest.mark.parametrize("n_sites", [1, 2, 7])
+def test_a_gene_of_one_level_in_every_cell_is_constant(n_cells, n_sites):
+    drawn = np.random.default_rng(0).integers(0, 9, (n_cells, 6))
+    drawn[:, 0] = 3
+    drawn[:, 5] = 100 - drawn[:, :5].sum(axis=1)
+    moments = federated(sparse.csr_matrix(drawn, dtype=np.float32), n_sites)
+    _, sd = moments.log_mean_sd()
+    log = np.log1p(100.0 * drawn)
+    np.testing.assert_allclose(sd, [1, *log[:, 1:].std(axis=0, ddof=1)], atol=1e-6)
+    assert 0 not in highly_variable(moments, 6)
+
+
+def test_a_cell_without_counts_is_a_cell_of_zeros():
+    drawn = np.random.default_rng(1).poisson(2.0, (30, 8))
+    drawn[[0, 12]] = 0
+    counts = sparse.csr_matrix(drawn, dtype=np.float32)
+    log = np.log1p(1e4 * drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1))
+    ours = log1p_cp10k(counts, library_sizes(counts)).toarray()
+    np.testing.assert_allclose(ours, log, rtol=1e-6)
+    mean, sd = federated(counts, 2).log_mean_sd()
+    np.testing.assert_allclose(mean, log.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(sd, log.std(axis=0, ddof=1), atol=1e-6)

@@ -20,7 +20,12 @@ LOCKED = {
 
 
 def test_flower_knows_every_setting_and_its_default():
-    assert PROJECT["tool"]["flwr"]["app"]["config"] == RunConfig().flat()
+    stated, ours = PROJECT["tool"]["flwr"]["app"]["config"], RunConfig().flat()
+    assert stated == ours
+    # 0 == 0.0 == False, but Flower refuses a value of another type than the stated one.
+    assert {key: type(value) for key, value in stated.items()} == {
+        key: type(value) for key, value in ours.items()
+    }
 
 
 def test_flower_installs_nothing_behind_the_users_back():

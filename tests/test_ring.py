@@ -1,5 +1,7 @@
 """Fixed point in Z_2^64: round trips, exact sums, refusals."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,11 +25,25 @@ def test_round_trip_keeps_half_a_step(x, wide):
     assert np.abs(back - x).max() <= 2.0 ** -(fixed.fraction_bits + 1)
 
 
+@pytest.mark.parametrize(("bound", "wide"), [(10 * 2.0**24, False), (1e8 * 2.0**24, True)])
+@given(share=values(1.0))
+def test_words_are_python_integers_modulo_the_ring(bound, wide, share):
+    fixed = FixedPoint(bound, 7, wide=wide)
+    x = bound * np.array(share)
+    expected = [round(Fraction(value) * 2**fixed.fraction_bits) for value in x.tolist()]
+    words = fixed.encode(x).view(np.int64).tolist()
+    if wide:
+        low, high = words[: len(x)], words[len(x) :]
+        words = [a + 2**32 * b for a, b in zip(low, high, strict=True)]
+    assert words == expected
+
+
+@pytest.mark.parametrize("wide", [False, True])
 @given(x=st.lists(values(), min_size=2, max_size=7), seed=st.integers(0, 99))
-def test_sums_are_exact_and_free_of_order(x, seed):
+def test_sums_are_exact_and_free_of_order(wide, x, seed):
     n = min(len(row) for row in x)
     rows = [np.array(row[:n]) for row in x]
-    fixed = FixedPoint(BOUND, len(rows))
+    fixed = FixedPoint(BOUND, len(rows), wide=wide)
     words = [fixed.encode(row) for row in rows]
     order = np.random.default_rng(seed).permutation(len(words))
     summed = add([words[i] for i in order])
@@ -53,9 +69,11 @@ def test_wide_holds_sums_beyond_one_word():
     np.testing.assert_allclose(total, 4 * x, rtol=1e-15)
 
 
-def test_a_bound_too_wide_for_one_word_is_refused():
+@pytest.mark.parametrize("integer", [False, True])
+def test_a_bound_too_wide_for_one_word_is_refused(integer):
+    FixedPoint(2.0**59, 8, integer=integer)
     with pytest.raises(RingError, match="declare the field wide"):
-        FixedPoint(2.0**62, 8)
+        FixedPoint(2.0**60, 8, integer=integer)
 
 
 @pytest.mark.parametrize(

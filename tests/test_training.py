@@ -40,20 +40,22 @@ def test_the_processes_random_state_is_left_alone():
     assert torch.rand(1) == expected
 
 
-def test_equals_a_plain_loop():
-    preset = small_preset("default", batch_size=16, local_epochs=2, learning_rate=1e-2)
+@pytest.mark.parametrize("name", ["default", "fedscgen"])
+def test_equals_a_plain_loop(name):
+    preset = small_preset(name, batch_size=16, local_epochs=2, learning_rate=1e-2)
     preset = replace(preset, shape=replace(preset.shape, dropout=0.0))
     matrix, training = small_matrix(), preset.training
     ours, loss = trained(preset, matrix, round_=3, seed=5)
 
     model = build_model(preset, matrix.shape[1], 0).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate_at(training, 3))
+    once = np.random.default_rng([5, 0]).permutation(60)
     order = np.random.default_rng([5, 3])
     noise = torch.Generator().manual_seed(5 + 7919 * 3 + 1)
     x = matrix.scaled(slice(None))
     for _ in range(2):
         losses = []
-        permuted = order.permutation(np.arange(60))
+        permuted = order.permutation(60) if name == "default" else once
         for start in (0, 16, 32):
             batch = x[permuted[start : start + 16]]
             mean, log_var = model.encode(batch)
@@ -85,6 +87,22 @@ def test_evaluation_is_a_sum_over_cells():
     assert evaluation_loss(model, matrix, np.arange(0), preset.training, CPU) == 0
 
 
+@pytest.mark.parametrize("name", ["default", "fedscgen"])
+def test_evaluation_is_the_loss_of_each_cell_whatever_the_chunk(name, monkeypatch):
+    monkeypatch.setattr("common.training.EVALUATION_CELLS", 7)
+    preset, matrix = small_preset(name, kl_weight=0.3), small_matrix()
+    model, rows = build_model(preset, 20, 0), np.arange(5, 55)
+    ours = evaluation_loss(model, matrix, rows, preset.training, CPU)
+    x = matrix.scaled(rows)
+    model.eval()
+    with torch.no_grad():
+        mean, log_var = model.encode(x)
+        squared_error = (model.decode(mean) - x).square().mean(dim=1)
+    posterior = torch.distributions.Normal(mean, (log_var / 2).exp())
+    kl = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
+    assert ours == pytest.approx((squared_error + 0.3 * kl.sum(dim=1)).sum().item(), rel=1e-5)
+
+
 def test_split_holds_out_a_share_of_each_batch():
     batches = np.repeat(["a", "b", "tiny"], [100, 40, 5])
     split = split_cells(batches, 0.1, seed=3)
@@ -111,6 +129,8 @@ def test_out_of_memory_says_what_to_change():
         memory_guard(CPU, 128),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(DeviceError), memory_guard(CPU, 128):
+        raise torch.OutOfMemoryError("allocation failed")
 
 
 def test_out_of_memory_on_the_cpu_is_told_from_other_faults():
@@ -118,6 +138,8 @@ def test_out_of_memory_on_the_cpu_is_told_from_other_faults():
         torch.empty(2**52)
     with pytest.raises(RuntimeError, match="shape"), memory_guard(CPU, 50):
         torch.zeros(3).reshape(2)
+    with pytest.raises(RuntimeError, match="illegal"), memory_guard(CPU, 50):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")

@@ -33,7 +33,7 @@ def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
     weights = flatten(state_of(model))
     if not (np.isfinite([train_loss, validation_loss]).all() and np.isfinite(weights).all()):
         message = (
-            f"training diverged in round {values['round']} (loss {train_loss:g}): lower "
+            f"training diverged in round {values['round']}: lower "
             f"learning-rate, which is {preset.training.learning_rate:g}"
         )
         raise ConfigError(message, public=message)
