@@ -38,7 +38,8 @@ def environment(home: Path | None) -> dict[str, str]:
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     own = {"FLWR_HOME": str(home)} if home else {}
     # The SuperLink is on the loopback: a hospital's proxy must not be asked for it.
-    direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"]))
+    own_exceptions = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
+    direct = ",".join(filter(None, [own_exceptions, "127.0.0.1,localhost"]))
     quiet |= {"NO_PROXY": direct, "no_proxy": direct}
     return {**os.environ, **quiet, **ray, "PATH": path, **own}
 

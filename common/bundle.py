@@ -45,10 +45,12 @@ class Bundle:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            tensors = {f"model/{name}": np.asarray(v, order="C") for name, v in self.state.items()}
+            tensors = {f"model/{name}": value for name, value in self.state.items()}
             tensors |= {"panel/mean": self.panel.mean, "panel/sd": self.panel.sd}
             if self.references:
                 tensors["references"] = np.stack(list(self.references.values()))
+            # safetensors writes a strided array's bytes in the wrong order.
+            tensors = {name: np.asarray(value, order="C") for name, value in tensors.items()}
             save_file(tensors, partial / "model.safetensors")
             card = {
                 "format": FORMAT,
@@ -88,7 +90,7 @@ class Bundle:
                 raise InputError(f"{folder}: bundle format {found!r}, this version reads {FORMAT}")
             names = _names_digest(card)
             hashes = {key: card["sha256"][key] for key in ("model.safetensors", "names")}
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{card_path} is damaged ({error!r}): copy it again") from error
         if hashes["model.safetensors"] != _digest(model_path):
             raise InputError(f"{model_path} differs from the hash in its card: copy it again")

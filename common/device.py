@@ -42,9 +42,11 @@ def memory_guard(device: torch.device, batch_size: int) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        # The CPU's allocator raises a plain RuntimeError.
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        # The CPU's allocator raises a plain RuntimeError; so does an illegal memory access.
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(
+            words in str(error) for words in ("out of memory", "allocate memory")
+        ):
             raise
         other = "" if device.type == "cpu" else ", or set device = 'cpu' in node-config"
         message = (

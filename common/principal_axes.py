@@ -73,7 +73,8 @@ def principal_axes(
     covariance = upper + np.triu(upper, 1).T - np.outer(mean, mean)
     values, vectors = _leading_eigenvectors(covariance, n_axes)
     # Below it lies the rounding of single-precision products.
-    n_axes = min(n_axes, int((values > 1e-6 * values[0]).sum()))
+    floor = max(1e-6 * values[0], 1e-7 * np.trace(upper))
+    n_axes = min(n_axes, int((values > floor).sum()))
     axes = vectors[:, :n_axes]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)]
     return mean, axes * np.sign(largest)

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.bundle import Bundle
 from common.data.genes import columns_of
-from common.data.matrix import ExpressionMatrix, Scaling
+from common.data.matrix import CLIP, ExpressionMatrix, Scaling
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.errors import InputError
@@ -119,7 +119,7 @@ def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) 
         for name in about["outputs"]:
             # Whole blocks of rows are read: HDF5 is slow with scattered row numbers.
             corrected = file["obsm"][name][:][rows]
-            scaled = (corrected - scaling.mean) / scaling.sd
+            scaled = np.clip((corrected - scaling.mean) / scaling.sd, -CLIP, CLIP)
             gathered.after.setdefault(name, []).append(scaled)
     keys = {key: about[key] for key in ("batch_key", "cell_type_key", "layer", "gene_column")}
     site = SiteFile.open(path, **keys)

@@ -94,7 +94,6 @@ def test_after_is_what_the_sites_wrote_scaled(run_dir, scored):
         np.testing.assert_allclose(scored["after"][output][inside], expected[inside], atol=1e-4)
 
 
-@pytest.mark.xfail(strict=True, reason="before is limited to +-10 deviations, after is not")
 def test_expression_that_was_not_corrected_is_scored_alike(tmp_path, scored):
     """No shared type: the output is the input, so before and after are one matrix."""
     data = [

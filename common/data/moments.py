@@ -62,7 +62,9 @@ class GeneMoments:
         """Mean and standard deviation (n - 1) of log1p CP10k; a constant gene has sd 1."""
         mean, variance = _mean_variance(self.sum_log, self.sum_log_squared, self.n_cells)
         sd = np.sqrt(variance)
-        return mean, np.where(sd > 0, sd, 1.0)
+        # CP10k is summed more finely: it tells a constant gene from the rounding of sums of logs.
+        _, cp10k_variance = self.cp10k_mean_variance()
+        return mean, np.where((sd > 0) & (cp10k_variance > 0), sd, 1.0)
 
     def cp10k_mean_variance(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance (n - 1) of CP10k."""

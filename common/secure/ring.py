@@ -37,20 +37,23 @@ class FixedPoint:
     wide: bool = False
 
     def __post_init__(self) -> None:
-        if self.fraction_bits < 0:
+        if self._spare_bits < 0:
             raise RingError(
                 f"a bound of {self.bound:g} for {self.n_sites} sites does not fit the ring; "
                 "declare the field wide"
             )
 
     @property
-    def fraction_bits(self) -> int:
-        """The number f of fractional bits."""
-        if self.integer:
-            return 0
+    def _spare_bits(self) -> int:
+        """Bits that the largest possible sum leaves free."""
         headroom = 62 + 32 * self.wide
         used = math.ceil(math.log2(self.bound)) + math.ceil(math.log2(max(self.n_sites, 1)))
-        return min(MAX_FRACTION_BITS, headroom - used)
+        return headroom - used
+
+    @property
+    def fraction_bits(self) -> int:
+        """The number f of fractional bits."""
+        return 0 if self.integer else min(MAX_FRACTION_BITS, self._spare_bits)
 
     def encode(self, values: np.ndarray, field: str = "value") -> np.ndarray:
         """Ring words of ``values``.
