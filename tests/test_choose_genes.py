@@ -1,4 +1,4 @@
-"""The workflow's gene choice, by the sites' own phase and the ring, equals scanpy's on all cells."""
+"""The workflow's gene choice, by the sites' own phase and the ring, equals scanpy's."""
 
 from types import SimpleNamespace
 
