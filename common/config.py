@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from common.errors import ConfigError
 from common.registry import did_you_mean
@@ -45,7 +52,7 @@ def _fault(fault: Any, known: list[str]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key!r}: {did_you_mean(key, known)}"
-    if not key:
+    if fault["type"] == "value_error":
         return fault["msg"].removeprefix("Value error, ")
     return f"{key} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
@@ -99,13 +106,15 @@ class RunConfig(_Settings):
     )
     seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
 
-    @model_validator(mode="after")
-    def _sites_suffice(self) -> Self:
-        if 0 < self.n_sites < self.min_sites:
+    @field_validator("min_sites")
+    @classmethod
+    def _sites_suffice(cls, min_sites: int, info: ValidationInfo) -> int:
+        n_sites = info.data.get("n_sites", 0)
+        if 0 < n_sites < min_sites:
             raise ValueError(
-                f"n-sites = {self.n_sites} is below min-sites = {self.min_sites}: no sum could open"
+                f"n-sites = {n_sites} is below min-sites = {min_sites}: no sum could open"
             )
-        return self
+        return min_sites
 
 
 class NodeConfig(_Settings):

@@ -73,7 +73,7 @@ def principal_axes(
     covariance = upper + np.triu(upper, 1).T - np.outer(mean, mean)
     values, vectors = _leading_eigenvectors(covariance, n_axes)
     # Below it lies the rounding of single-precision products.
-    floor = max(1e-6 * values[0], 1e-7 * np.trace(upper))
+    floor = 1e-6 * np.trace(upper)
     n_axes = min(n_axes, int((values > floor).sum()))
     axes = vectors[:, :n_axes]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)]
