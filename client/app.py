@@ -16,7 +16,7 @@ from client.site import Site, is_simulated
 from common.errors import SyncytiumError
 from common.secure.backend import backend
 from common.wire import PHASES
-from strategies.records import context_of, to_record, values_of
+from strategies.records import Request, to_record
 
 logger = logging.getLogger("syncytium.site")
 app = ClientApp()
@@ -31,15 +31,14 @@ def answer(message: Message, context: Context) -> Message:
             dict(context.run_config), dict(context.node_config), context.run_id
         )
         path = site.node.data_path
-        request = message.content
+        request = Request(message.content)
         sums = backend(site.config.secure_sum)
-        sum_context = context_of(request) if "sum" in values_of(request) else None
         if phase == "reveal":
-            revealed = sums.reveal(values_of(request)["survivors"], sum_context)
+            revealed = sums.reveal(request.values["survivors"], request.context)
             return Message(to_record({}, {"reveal": revealed}), reply_to=message)
         outbox = Outbox(phase, site.outbox_log)
         importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
-        content = to_record(*outbox.seal(sums, sum_context))
+        content = to_record(*outbox.seal(sums, request.context))
     except SyncytiumError as error:
         text = str(error) if path in str(error) else f"{path}: {error}"
         logger.error("%s: %s", phase, text)

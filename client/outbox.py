@@ -31,6 +31,7 @@ class Outbox:
         self.log = log
         self._public: dict[str, Any] = {}
         self._masked: dict[str, np.ndarray] = {}
+        self._local: dict[str, Any] = {}
         self._started = time.time()
 
     def public(self, name: str, value: Any) -> None:
@@ -54,6 +55,10 @@ class Outbox:
         """
         self._check(name, masked=True)
         self._masked[name] = np.asarray(value)
+
+    def local(self, **facts: Any) -> None:
+        """Enter facts into the site's own log; they are not sent."""
+        self._local.update(facts)
 
     def _check(self, name: str, *, masked: bool) -> None:
         field = self.fields.get(name)
@@ -107,6 +112,7 @@ class Outbox:
             "phase": self.phase,
             "round": context.round if context else 0,
             "seconds": round(time.time() - self._started, 4),
+            **self._local,
             "fields": fields,
         }
         self.log.parent.mkdir(parents=True, exist_ok=True)

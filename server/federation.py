@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flwr.app import Message
@@ -61,7 +62,8 @@ class Federation:
     ) -> tuple[Result, Message]:
         """Like :meth:`run`, with one of the replies, which Flower's strategies want to see."""
         request = strategy.request(round_, self.node_ids)
-        replies = self._exchange(strategy.messages(strategy.phase, request, self.node_ids))
+        messages = strategy.messages(strategy.phase, request, self.node_ids)
+        replies = self._exchange(messages, strategy.receive)
         reveals = self._exchange(strategy.configure_reveal(replies))
         return strategy.aggregate(round_, replies + reveals), replies[0]
 
@@ -85,7 +87,9 @@ class Federation:
                 )
             time.sleep(0.1)
 
-    def _exchange(self, messages: list[Message]) -> list[Message]:
+    def _exchange(
+        self, messages: list[Message], receive: Callable[[Message], None] = lambda reply: None
+    ) -> list[Message]:
         if not messages:
             return []
         phase = messages[0].metadata.message_type.partition(".")[2]
@@ -100,6 +104,7 @@ class Federation:
                 reason = _reason(reply)
                 self._record(phase, self.name(node_id), "coordinator", reply)
                 if reason is None:
+                    receive(reply)
                     replies.append(reply)
                 else:
                     failures[node_id] = reason

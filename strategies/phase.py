@@ -53,6 +53,9 @@ class PhaseStrategy(Strategy, Generic[Result]):
         """The content sent to each of ``node_ids``."""
         return to_record({**self.values, "round": round_}, self.arrays)
 
+    def receive(self, reply: Message) -> None:
+        """Look at a reply as it arrives, while other sites still work; by default do nothing."""
+
     def configure_reveal(self, replies: list[Message]) -> list[Message]:
         """Messages of a second trip, made from the replies of the first; none by default."""
         return []

@@ -6,6 +6,7 @@ Blobs travel as uint8 arrays: Flower cuts arrays into chunks, config bytes it do
 import json
 import zlib
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,17 +45,41 @@ def panel_parts(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return names, {"mean": panel.mean, "sd": panel.sd}
 
 
-def panel_of(record: RecordDict) -> Panel:
-    """The panel of a message that carries one."""
-    names, arrays = values_of(record)["panel"], arrays_of(record, "panel")
-    return Panel(tuple(names["vocabulary"]), tuple(names["genes"]), arrays["mean"], arrays["sd"])
-
-
 def context_value(context: SumContext) -> dict[str, Any]:
     """A sum's identity as JSON."""
     return asdict(context)
 
 
-def context_of(record: RecordDict) -> SumContext:
-    """The sum that a message asks a site to take part in."""
-    return SumContext(**values_of(record)["sum"])
+class Request:
+    """What the coordinator asks in one message, each part read once.
+
+    Parameters
+    ----------
+    record
+        The message's content.
+    """
+
+    def __init__(self, record: RecordDict):
+        self._record = record
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The JSON part."""
+        return values_of(self._record)
+
+    def arrays(self, group: str) -> dict[str, np.ndarray]:
+        """A group of arrays; empty if there is none of that name."""
+        return arrays_of(self._record, group)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Genes and scaling, in a message that carries them."""
+        names, arrays = self.values["panel"], self.arrays("panel")
+        return Panel(
+            tuple(names["vocabulary"]), tuple(names["genes"]), arrays["mean"], arrays["sd"]
+        )
+
+    @cached_property
+    def context(self) -> SumContext | None:
+        """The sum that the site is asked to take part in, if any."""
+        return SumContext(**self.values["sum"]) if "sum" in self.values else None

@@ -11,7 +11,7 @@ import numpy as np
 from flwr.app import Message, RecordDict
 
 from common.errors import SecureSumError
-from common.secure.backend import SumBackend, SumContext
+from common.secure.backend import VECTOR, Arrays, SumBackend, SumContext
 from common.secure.fields import Shapes, unpack
 from strategies.phase import PhaseStrategy
 from strategies.records import arrays_of, context_value, to_record, values_of
@@ -65,14 +65,43 @@ class SecureSum(PhaseStrategy[Summed]):
         self.run = run
         self.min_sites = min_sites
         self.attempt = attempt
-        self._context: SumContext | None = None
         self._opened: set[SumContext] = set()
+        self._start(None)
 
     def request(self, round_: int, node_ids: list[int]) -> RecordDict:
         """The content, with the identity of the sum."""
-        self._context = SumContext(self.run, self.phase, round_, self.attempt, len(node_ids))
+        self._start(SumContext(self.run, self.phase, round_, self.attempt, len(node_ids)))
         values = {**self.values, "round": round_, "sum": context_value(self._context)}
         return to_record(values, self.arrays)
+
+    def _start(self, context: SumContext | None) -> None:
+        self._context = context
+        self._total: np.ndarray | None = None
+        self._shapes: Shapes = {}
+        self._uploads: dict[str, Arrays] = {}
+
+    def receive(self, reply: Message) -> None:
+        """Add an upload to the running sum; its vector is not kept.
+
+        Raises
+        ------
+        SecureSumError
+            It does not fit the uploads before it.
+        """
+        upload = arrays_of(reply.content, "upload")
+        vector = upload.pop(VECTOR)
+        shapes = {name: tuple(s) for name, s in values_of(reply.content)["shapes"].items()}
+        if self._total is None:
+            self._total, self._shapes = vector.copy(), shapes
+        elif (shapes, vector.shape) != (self._shapes, self._total.shape):
+            raise SecureSumError(
+                f"{self.phase}: sites sent fields of different shapes: {self._shapes} in "
+                f"{len(self._total)} words and {shapes} in {len(vector)}; they do not run the same "
+                "version or the same genes"
+            )
+        else:
+            np.add(self._total, vector, out=self._total)
+        self._uploads[str(reply.metadata.src_node_id)] = upload
 
     def configure_reveal(self, replies: list[Message]) -> list[Message]:
         """Ask each survivor to help opening the sum over exactly these survivors."""
@@ -92,27 +121,19 @@ class SecureSum(PhaseStrategy[Summed]):
             Too few sites, uploads that do not fit each other, or a sum opened twice.
         """
         context = self._context
-        uploads, reveals = {}, {}
-        shapes: Shapes | None = None
+        reveals = {}
         for reply in replies:
             site = str(reply.metadata.src_node_id)
             if reply.metadata.message_type.endswith(f".{REVEAL}"):
                 reveals[site] = arrays_of(reply.content, REVEAL)
-                continue
-            uploads[site] = arrays_of(reply.content, "upload")
-            theirs = {n: tuple(s) for n, s in values_of(reply.content)["shapes"].items()}
-            if shapes is not None and theirs != shapes:
-                raise SecureSumError(
-                    f"{self.phase}: sites sent fields of different shapes: {shapes} and {theirs}; "
-                    "they do not run the same version or the same genes"
-                )
-            shapes = theirs
-        self._enough(uploads)
+            elif site not in self._uploads:
+                self.receive(reply)
+        self._enough(self._uploads)
         if context in self._opened:
             raise SecureSumError(f"the sum {context} was opened before")
         self._opened.add(context)
-        vector = self.backend.open(uploads, reveals, context)
-        return Summed(unpack(self.phase, vector, shapes, context.n_sites), len(uploads))
+        vector = self.backend.open(self._total, self._uploads, reveals, context)
+        return Summed(unpack(self.phase, vector, self._shapes, context.n_sites), len(self._uploads))
 
     def _enough(self, uploads: Any) -> None:
         if len(uploads) < max(self.min_sites, 1):

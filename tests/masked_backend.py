@@ -6,7 +6,7 @@ import numpy as np
 from flwr.supercore.task_identity import TaskIdentity
 
 from common.errors import SecureSumError
-from common.secure.backend import Arrays, SumContext
+from common.secure.backend import VECTOR, Arrays, SumContext
 from common.secure.ring import add
 
 
@@ -35,7 +35,7 @@ class Masked:
         if (context, site) in self.masks:
             raise SecureSumError(f"{context} is used twice at site {site}")
         self.masks[context, site] = mask
-        return {"vector": vector + mask}
+        return {VECTOR: vector + mask}
 
     def reveal(self, survivors: list[str], context: SumContext) -> Arrays:
         """The sum of the survivors' masks."""
@@ -43,10 +43,13 @@ class Masked:
         return {"mask": add([self.masks[context, site] for site in survivors])}
 
     def open(
-        self, uploads: dict[str, Arrays], reveals: dict[str, Arrays], context: SumContext
+        self,
+        total: np.ndarray,
+        uploads: dict[str, Arrays],
+        reveals: dict[str, Arrays],
+        context: SumContext,
     ) -> np.ndarray:
         """Subtract what any of the reveals gives."""
         if len(reveals) < self.threshold:
             raise SecureSumError(f"{len(reveals)} of {self.threshold} reveals: nothing opens")
-        total = add([upload["vector"] for upload in uploads.values()])
         return total - next(iter(reveals.values()))["mask"]

@@ -15,18 +15,6 @@ def vectors() -> dict[str, np.ndarray]:
     return {site: rng.integers(2**64, size=9, dtype=np.uint64) for site in "abc"}
 
 
-def test_the_sum_is_modulo_the_ring_and_leaves_the_uploads_as_they_are(vectors):
-    off = backend("off")
-    uploads = {site: off.upload(vector, CONTEXT) for site, vector in vectors.items()}
-    before = {site: vector.tolist() for site, vector in vectors.items()}
-    columns = list(zip(*before.values(), strict=True))
-    expected = [sum(column) % 2**64 for column in columns]
-    assert expected != [sum(column) for column in columns]
-    assert off.open(uploads, {}, CONTEXT).tolist() == expected
-    assert off.open(dict(reversed(uploads.items())), {}, CONTEXT).tolist() == expected
-    assert {site: upload["vector"].tolist() for site, upload in uploads.items()} == before
-
-
 def test_off_sends_the_vector_itself_and_has_nothing_to_reveal(vectors):
     off = backend("off")
     upload = off.upload(vectors["a"], CONTEXT)
@@ -36,15 +24,10 @@ def test_off_sends_the_vector_itself_and_has_nothing_to_reveal(vectors):
     assert off.reveal(["a", "b"], CONTEXT) == {}
 
 
-def test_uploads_of_different_lengths_are_refused(vectors):
-    uploads = {"a": {"vector": vectors["a"]}, "b": {"vector": vectors["b"][:8]}}
-    with pytest.raises(SecureSumError, match=r"moments: .*different lengths: {'a': 9, 'b': 8}"):
-        backend("off").open(uploads, {}, CONTEXT)
-
-
-def test_no_upload_opens_nothing():
-    with pytest.raises(SecureSumError):
-        backend("off").open({}, {}, CONTEXT)
+def test_off_opens_the_total_as_it_is(vectors):
+    np.testing.assert_array_equal(
+        backend("off").open(vectors["b"], {"a": {}}, {}, CONTEXT), vectors["b"]
+    )
 
 
 def test_an_unknown_backend_is_answered_with_the_known_ones():

@@ -16,9 +16,10 @@ from common.data.matrix import ExpressionMatrix
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.secure.backend import backend
 from common.secure.fields import unpack
+from common.secure.ring import add
 from server.workflows.correct import Correct
 from strategies.describe import SiteDescription
-from strategies.records import context_of
+from strategies.records import Request
 from strategies.secure_sum import Summed
 
 N_GENES, N_TOP, SILENT = 300, 90, 20
@@ -59,8 +60,9 @@ class Sites:
     def run(self, strategy) -> Summed:
         """The first trip of a secure sum, without Flower's messages."""
         request = strategy.request(0, list(range(len(self.parts))))
-        context, off = context_of(request), backend("off")
-        uploads = {}
+        request = Request(request)
+        context, off = request.context, backend("off")
+        vectors = []
         for i, (part, order) in enumerate(zip(self.parts, self.orders, strict=True)):
             own = sparse.csr_matrix(part[:, order])
             site = SimpleNamespace(
@@ -69,8 +71,8 @@ class Sites:
             outbox = Outbox("moments", self.log)
             moments_phase.run(site, request, outbox)
             values, arrays = outbox.seal(off, context)
-            uploads[str(i)] = arrays["upload"]
-        total = off.open(uploads, {}, context)
+            vectors.append(arrays["upload"]["vector"])
+        total = add(vectors)
         shapes = {name: tuple(shape) for name, shape in values["shapes"].items()}
         return Summed(unpack("moments", total, shapes, len(self.parts)), len(self.parts))
 

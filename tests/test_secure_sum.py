@@ -7,9 +7,10 @@ from flwr.app import Message
 from common.config import RunConfig
 from common.errors import SecureSumError, SiteFailure
 from common.secure.backend import BACKENDS, Off, SumContext, backend
+from common.wire import PHASES
 from server.federation import Federation
 from server.runs import RunFolder
-from strategies.records import arrays_of, context_of, to_record, values_of
+from strategies.records import Request, arrays_of, to_record, values_of
 from strategies.secure_sum import SecureSum
 from tests.in_process import InProcessGrid
 from tests.masked_backend import Masked
@@ -195,8 +196,27 @@ def test_uploads_of_other_lengths_are_refused():
     strategy = moments()
     strategy.request(0, [1, 2])
     words = np.zeros(N_WORDS, np.uint64)
-    with pytest.raises(SecureSumError, match=r"different lengths: \{'1': 361, '2': 360\}"):
+    with pytest.raises(SecureSumError, match=r"in 361 words and .* in 360"):
         strategy.aggregate(0, [upload_of(1, words), upload_of(2, words[1:])])
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3], [3, 1, 2]])
+@pytest.mark.parametrize("early", [True, False])
+def test_the_sum_is_modulo_the_ring_in_any_order(order, early):
+    strategy, rng = moments(), np.random.default_rng(0)
+    strategy.request(0, [1, 2, 3])
+    words = rng.integers(2**64, size=(3, N_WORDS), dtype=np.uint64)
+    words[:, 0] = [2**64 - 5, 3, 9]
+    replies = [upload_of(node_id, words[node_id - 1]) for node_id in order]
+    if early:
+        for reply in replies:
+            strategy.receive(reply)
+    summed = strategy.aggregate(0, replies)
+    assert (summed.count("n_cells"), summed.n_sites) == (7, 3)
+    total = [sum(column) % 2**64 for column in words.T.tolist()]
+    signed = np.array(total, dtype=np.uint64)[1:61].astype(np.int64)
+    bits = PHASES["moments"].fields["sum_log"].fixed_point(3).fraction_bits
+    np.testing.assert_allclose(summed.values["sum_log"], signed / 2.0**bits)
 
 
 def test_a_sum_opens_once():
@@ -210,7 +230,7 @@ def test_a_sum_opens_once():
 
 def test_a_request_names_its_sum():
     first, second = moments(), moments(attempt=1)
-    contexts = [context_of(s.request(4, [1, 2])) for s in (first, second)]
+    contexts = [Request(s.request(4, [1, 2])).context for s in (first, second)]
     assert contexts == [SumContext("7", "moments", 4, a, 2) for a in (0, 1)]
     assert values_of(first.request(4, [1, 2]))["round"] == 4
 

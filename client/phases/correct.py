@@ -1,22 +1,21 @@
 """correct: shift, decode and write the site's own cells."""
 
 import numpy as np
-from flwr.app import RecordDict
 
 from client.corrected_file import write_corrected
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
 from common.correction import decode_chunks, encode, shift
-from strategies.records import arrays_of, panel_of, values_of
+from strategies.records import Request
 
 
-def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
+def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Write ``corrected.h5ad`` in the site's output folder, whole or not at all."""
-    values, panel = values_of(request), panel_of(request)
-    model, _, device = received_model(site, request, panel)
+    values, panel = request.values, request.panel
+    model, _, device = received_model(site, request)
     matrix = site.matrix(panel)
-    means = arrays_of(request, "references").get("mean")
+    means = request.arrays("references").get("mean")
     references = dict(zip(values["referenced"], means if means is not None else [], strict=True))
     latent = encode(model, matrix, device)
     corrected, shifted = shift(latent, site.file.batches, site.file.cell_types, references)

@@ -3,16 +3,15 @@
 import platform
 from importlib.metadata import version
 
-from flwr.app import RecordDict
-
 from client.outbox import Outbox
 from client.site import Site, labels
 from common.errors import InputError
+from strategies.records import Request
 
 PACKAGES = ("flwr", "torch", "anndata", "numpy", "scipy")
 
 
-def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
+def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Open the file, which checks it, and send names only."""
     types = labels(site.file.cell_types)
     if not types:

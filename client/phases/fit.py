@@ -1,7 +1,8 @@
 """fit: validation loss of the received model, then local training."""
 
+import time
+
 import numpy as np
-from flwr.app import RecordDict
 
 from client.model import received_model
 from client.outbox import Outbox
@@ -9,18 +10,19 @@ from client.site import Site
 from common.errors import ConfigError, InputError
 from common.models.state import flatten, state_of
 from common.training import evaluation_loss, fit
-from strategies.records import panel_of, values_of
+from strategies.records import Request
 
 
-def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
+def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Contribute this site's share of the weighted mean of the models."""
-    values, panel = values_of(request), panel_of(request)
-    model, preset, device = received_model(site, request, panel)
+    values, panel = request.values, request.panel
+    model, preset, device = received_model(site, request)
     matrix, split = site.matrix(panel), site.split(preset.training.validation_share)
     n_train, n_validation = len(split.train), len(split.validation)
     if n_train < 2:
         raise InputError(f"{site.file.path}: {n_train} cells are left for training; give more")
     validation_loss = evaluation_loss(model, matrix, split.validation, preset.training, device)
+    start = time.perf_counter()
     train_loss = fit(
         model,
         matrix,
@@ -30,7 +32,8 @@ def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
         seed=site.config.seed,
         device=device,
     )
-    weights = flatten(state_of(model))
+    outbox.local(training_seconds=round(time.perf_counter() - start, 4))
+    weights = flatten(state_of(model), n_train / values["n_cells"])
     if not (np.isfinite([train_loss, validation_loss]).all() and np.isfinite(weights).all()):
         message = (
             f"training diverged in round {values['round']}: lower "
@@ -39,6 +42,6 @@ def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
         raise ConfigError(message, public=message)
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
-    outbox.masked("weights", weights * (n_train / values["n_cells"]))
+    outbox.masked("weights", weights)
     outbox.masked("train_loss", train_loss * n_train)
     outbox.masked("validation_loss", validation_loss)

@@ -1,19 +1,18 @@
 """means: mean latent vectors of the batches that turned out to be the largest of their type."""
 
 import numpy as np
-from flwr.app import RecordDict
 
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
 from common.correction import encode, largest_batches
-from strategies.records import panel_of, values_of
+from strategies.records import Request
 
 
-def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
+def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Contribute the mean and a 1 for each dominant batch held here, zeros elsewhere."""
-    maxima, panel = values_of(request)["maxima"], panel_of(request)
-    model, preset, device = received_model(site, request, panel)
+    maxima, panel = request.values["maxima"], request.panel
+    model, preset, device = received_model(site, request)
     latent = encode(model, site.matrix(panel), device)
     largest, _ = largest_batches(site.file.batches, site.file.cell_types)
     holders = np.zeros(len(maxima))

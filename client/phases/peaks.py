@@ -1,17 +1,15 @@
 """peaks: one digit of the site's largest batch of each cell type, as random thermometers."""
 
-from flwr.app import RecordDict
-
 from client.outbox import Outbox
 from client.site import Site
 from common.correction import largest_batches
 from common.private_max import thermometer
-from strategies.records import values_of
+from strategies.records import Request
 
 
-def run(site: Site, request: RecordDict, outbox: Outbox) -> None:
+def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Enter each type's largest batch, if it has cells enough to be a reference."""
-    values = values_of(request)
+    values = request.values
     types = values["types"]
     largest, n_batches = largest_batches(site.file.batches, site.file.cell_types)
     counts = [largest[t][0].n_cells if t in largest else 0 for t in types]

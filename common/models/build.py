@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from common.models.registry import MODELS
+from common.models.state import State, load_state
 from common.presets import Preset
 
 
@@ -12,3 +13,18 @@ def build_model(preset: Preset, n_genes: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MODELS.get(preset.model)(n_genes, preset.shape)
+
+
+def restore_model(preset: Preset, n_genes: int, state: State) -> nn.Module:
+    """A model on the CPU with the values of ``state``.
+
+    Raises
+    ------
+    RuntimeError
+        A name or a shape does not fit the preset.
+    """
+    # Without storage until the values come: none are drawn only to be replaced.
+    with torch.device("meta"):
+        model = MODELS.get(preset.model)(n_genes, preset.shape)
+    load_state(model, state)
+    return model

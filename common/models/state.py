@@ -13,16 +13,15 @@ def state_of(model: nn.Module) -> State:
 
 
 def load_state(model: nn.Module, state: State) -> None:
-    """Put ``state`` into ``model``.
+    """Replace the model's values, which may be without storage, by a copy of ``state``.
 
     Raises
     ------
     RuntimeError
         A name or a shape does not fit.
     """
-    model.load_state_dict(
-        {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
-    )
+    copies = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+    model.load_state_dict(copies, assign=True)
 
 
 def averaged_names(state: State) -> list[str]:
@@ -30,11 +29,15 @@ def averaged_names(state: State) -> list[str]:
     return [name for name, value in state.items() if np.issubdtype(value.dtype, np.floating)]
 
 
-def flatten(state: State) -> np.ndarray:
-    """The averaged entries as one float64 vector, in the state's order."""
-    return np.concatenate(
-        [state[name].ravel().astype(np.float64) for name in averaged_names(state)]
-    )
+def flatten(state: State, scale: float = 1.0) -> np.ndarray:
+    """The averaged entries times ``scale`` as one float64 vector, in the state's order."""
+    values = [state[name].ravel() for name in averaged_names(state)]
+    vector, start = np.empty(sum(value.size for value in values)), 0
+    for value in values:
+        end = start + value.size
+        np.multiply(value, scale, out=vector[start:end], dtype=np.float64)
+        start = end
+    return vector
 
 
 def unflatten(vector: np.ndarray, like: State) -> State:

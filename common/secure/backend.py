@@ -1,9 +1,10 @@
 """How a site's ring vector travels to a sum: the interface, and the plain ``off`` backend.
 
 A sum takes up to two trips. *Upload*: each site sends what :meth:`SumBackend.upload` makes of its
-vector. *Reveal*, where ``reveals`` is true: the coordinator names the sites whose uploads arrived,
-and each of them sends what :meth:`SumBackend.reveal` gives. :meth:`SumBackend.open` then yields the
-sum over exactly those sites, or fails.
+vector; what it calls :data:`VECTOR` is added up in the ring as it arrives. *Reveal*, where
+``reveals`` is true: the coordinator names the sites whose uploads arrived, and each of them sends
+what :meth:`SumBackend.reveal` gives. :meth:`SumBackend.open` then yields the sum over exactly those
+sites, or fails.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ import numpy as np
 
 from common.errors import SecureSumError
 from common.registry import did_you_mean
-from common.secure.ring import add
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class SumContext:
 
 
 Arrays = dict[str, np.ndarray]
+VECTOR = "vector"
 
 
 class SumBackend(Protocol):
@@ -44,15 +45,22 @@ class SumBackend(Protocol):
     reveals: bool
 
     def upload(self, vector: np.ndarray, context: SumContext) -> Arrays:
-        """At a site: what to send for ``vector`` (uint64, (n,))."""
+        """At a site: what to send for ``vector`` (uint64, (n,)); ``VECTOR`` is uint64 as well."""
 
     def reveal(self, survivors: list[str], context: SumContext) -> Arrays:
         """At a site: what to send so that the sum over ``survivors`` opens."""
 
     def open(
-        self, uploads: dict[str, Arrays], reveals: dict[str, Arrays], context: SumContext
+        self,
+        total: np.ndarray,
+        uploads: dict[str, Arrays],
+        reveals: dict[str, Arrays],
+        context: SumContext,
     ) -> np.ndarray:
-        """At the coordinator: the sum (uint64, (n,)) over the sites in ``uploads``."""
+        """At the coordinator: the sum (uint64, (n,)) over the sites in ``uploads``.
+
+        ``total`` is the sum of their ``VECTOR``; ``uploads`` has what else they sent.
+        """
 
 
 class Off:
@@ -62,29 +70,21 @@ class Off:
 
     def upload(self, vector: np.ndarray, context: SumContext) -> Arrays:
         """The vector itself."""
-        return {"vector": vector}
+        return {VECTOR: vector}
 
     def reveal(self, survivors: list[str], context: SumContext) -> Arrays:
         """Nothing is left to reveal."""
         return {}
 
     def open(
-        self, uploads: dict[str, Arrays], reveals: dict[str, Arrays], context: SumContext
+        self,
+        total: np.ndarray,
+        uploads: dict[str, Arrays],
+        reveals: dict[str, Arrays],
+        context: SumContext,
     ) -> np.ndarray:
-        """The sum of the vectors.
-
-        Raises
-        ------
-        SecureSumError
-            No upload, or uploads of different lengths.
-        """
-        vectors = [upload["vector"] for upload in uploads.values()]
-        if len({vector.shape for vector in vectors}) != 1:
-            lengths = {site: len(upload["vector"]) for site, upload in uploads.items()}
-            raise SecureSumError(
-                f"{context.phase}: sites sent vectors of different lengths: {lengths}"
-            )
-        return add(vectors)
+        """The total itself."""
+        return total
 
 
 BACKENDS: dict[str, type] = {"off": Off}

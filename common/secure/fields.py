@@ -37,16 +37,27 @@ def pack(phase: str, values: dict[str, np.ndarray], n_sites: int) -> tuple[np.nd
     fields = phase_of(phase).masked()
     if set(values) != set(fields):
         raise WireError(f"phase {phase} sums {sorted(fields)}, not {sorted(values)}")
-    words = []
+    shapes = {name: np.shape(values[name]) for name in fields}
+    sizes = _n_words(phase, shapes)
+    vector, start = np.empty(sum(sizes.values()), dtype=np.uint64), 0
     for name, field in fields.items():
-        value = np.asarray(values[name])
+        value, out = np.asarray(values[name]), vector[start : start + sizes[name]]
+        start += sizes[name]
         if not field.ring:
-            words.append(field.fixed_point(n_sites).encode(value, f"{phase}.{name}"))
+            field.fixed_point(n_sites).encode(value, f"{phase}.{name}", out)
         elif value.dtype == np.uint64:
-            words.append(value.ravel())
+            out[:] = value.ravel()
         else:
             raise WireError(f"{phase}.{name} must be uint64 ring elements, not {value.dtype}")
-    return np.concatenate(words), {name: np.shape(values[name]) for name in fields}
+    return vector, shapes
+
+
+def _n_words(phase: str, shapes: Shapes) -> dict[str, int]:
+    """Ring words of each masked field."""
+    return {
+        name: math.prod(shapes[name]) * (2 if field.wide else 1)
+        for name, field in phase_of(phase).masked().items()
+    }
 
 
 def unpack(phase: str, vector: np.ndarray, shapes: Shapes, n_sites: int) -> dict[str, np.ndarray]:
@@ -58,9 +69,7 @@ def unpack(phase: str, vector: np.ndarray, shapes: Shapes, n_sites: int) -> dict
         The vector's length does not fit ``shapes``.
     """
     fields = phase_of(phase).masked()
-    sizes = {
-        name: math.prod(shapes[name]) * (2 if field.wide else 1) for name, field in fields.items()
-    }
+    sizes = _n_words(phase, shapes)
     if sum(sizes.values()) != len(vector):
         raise WireError(
             f"phase {phase}: a sum of {len(vector)} words, expected {sum(sizes.values())}"

@@ -13,6 +13,7 @@ import numpy as np
 from common.errors import RingError
 
 MAX_FRACTION_BITS = 40
+BLOCK = 2**15
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class FixedPoint:
         """The number f of fractional bits."""
         return 0 if self.integer else min(MAX_FRACTION_BITS, self._spare_bits)
 
-    def encode(self, values: np.ndarray, field: str = "value") -> np.ndarray:
+    def encode(
+        self, values: np.ndarray, field: str = "value", out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Ring words of ``values``.
 
         Parameters
@@ -64,6 +67,8 @@ class FixedPoint:
             Any shape; converted to float64.
         field
             Its name, for the error.
+        out
+            Receives the words if given: uint64, as long as they are.
 
         Returns
         -------
@@ -75,32 +80,45 @@ class FixedPoint:
         RingError
             A value is not finite, or beyond the bound, or not whole where it must be.
         """
-        flat = np.asarray(values, dtype=np.float64).ravel()
-        if not np.isfinite(flat).all():
-            raise RingError(f"{field}: {np.count_nonzero(~np.isfinite(flat))} values not finite")
-        if flat.size and np.abs(flat).max() > self.bound:
-            worst = flat[np.abs(flat).argmax()]
+        flat = np.asarray(values).ravel()
+        if out is None:
+            out = np.empty(flat.size * (2 if self.wide else 1), dtype=np.uint64)
+        words = out.view(np.int64)
+        # In blocks that stay in the processor's cache: a model is millions of values.
+        for start in range(0, flat.size, BLOCK):
+            part = flat[start : start + BLOCK].astype(np.float64)
+            self._check(part, field)
+            # Scaling and splitting by powers of two are exact in float64.
+            part *= 2.0**self.fraction_bits
+            np.rint(part, out=part)
+            end = start + part.size
+            if self.wide:
+                high = np.floor(part * 2.0**-32)
+                words[start:end] = part - high * 2.0**32
+                words[flat.size + start : flat.size + end] = high
+            else:
+                words[start:end] = part
+        return out
+
+    def _check(self, part: np.ndarray, field: str) -> None:
+        if not max(part.max(), -part.min()) <= self.bound:
+            if n_bad := np.count_nonzero(~np.isfinite(part)):
+                raise RingError(f"{field}: {n_bad} values not finite")
+            worst = part[np.abs(part).argmax()]
             raise RingError(f"{field}: |{worst:g}| exceeds the agreed bound {self.bound:g}")
-        scaled = np.ldexp(flat, self.fraction_bits)
-        words = np.rint(scaled)
-        if self.integer and (words != scaled).any():
-            raise RingError(f"{field}: {flat[(words != scaled).argmax()]!r} is not a whole number")
-        if not self.wide:
-            return words.astype(np.int64).view(np.uint64)
-        # Scaling and splitting by powers of two are exact in float64.
-        high = np.floor(np.ldexp(words, -32))
-        low = words - np.ldexp(high, 32)
-        return np.concatenate([low.astype(np.int64), high.astype(np.int64)]).view(np.uint64)
+        if self.integer and (np.rint(part) != part).any():
+            raise RingError(f"{field}: {part[np.rint(part) != part][0]!r} is not a whole number")
 
     def decode(self, words: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The float64 values of a sum of :meth:`encode`'d words, in ``shape``."""
         signed = words.view(np.int64)
         if self.wide:
             low, high = np.split(signed, 2)
-            values = np.ldexp(high.astype(np.float64), 32) + low
+            values = high.astype(np.float64) * 2.0**32 + low
         else:
             values = signed.astype(np.float64)
-        return np.ldexp(values, -self.fraction_bits).reshape(shape)
+        values *= 2.0**-self.fraction_bits
+        return values.reshape(shape)
 
 
 def add(vectors: list[np.ndarray]) -> np.ndarray:

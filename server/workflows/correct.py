@@ -19,8 +19,8 @@ from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
 from common.decoder_refit import solve
 from common.errors import InputError, SecureSumError
-from common.models.build import build_model
-from common.models.state import State, load_state, state_of
+from common.models.build import build_model, restore_model
+from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, resolve
 from common.principal_axes import principal_axes
@@ -161,8 +161,7 @@ class Correct:
             "refit", values={"n_cells": n_cells}, arrays={"model": state}, panel=panel
         )
         sums = self.federation.run(phase).values
-        model = build_model(self.preset, len(panel.genes), self.config.seed)
-        load_state(model, state)
+        model = restore_model(self.preset, len(panel.genes), state)
         model.set_linear_decoder(*solve(sums["latent_products"], sums["latent_residual"]))
         return state_of(model)
 
