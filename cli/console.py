@@ -1,6 +1,9 @@
 """What the command says and how it ends when something is wrong."""
 
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,28 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             Console(stderr=True).print("stopped", style="bold red")
             raise typer.Exit(130) from None
+
+
+@contextlib.contextmanager
+def stops() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the block as Ctrl-C does, with all it cleans up."""
+
+    def stop(number: int, _: Any) -> None:
+        # Once: the second must not interrupt the cleaning up.
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    # What is ignored stays so, as under nohup.
+    before = {n: signal.getsignal(n) for n in numbers if n is not None}
+    before = {n: handler for n, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def shown(path: Path) -> str:

@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli.console import console, shown
+from cli.console import console, shown, stops
 from cli.flower import Flower
 from cli.progress import RunProgress
 from cli.superlink import own_superlink, tail
-from common.config import RunConfig
+from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
+from common.presets import resolve
 
 POLL_SECONDS = 0.25
 ASK_FLOWER_AFTER = 15.0
@@ -102,10 +103,15 @@ def execute(
     if (out / "run.json").exists():
         raise RunError(f"{shown(out)} holds a run already: give --out another folder")
     federation_config = {}
-    if superlink is None:
+    resolve(config)
+    if superlink is not None:
+        _refuse_site_settings(config)
+    else:
         folder = Path(config.data).expanduser().absolute()
         n_sites = len(site_files(folder))
-        config = config.model_copy(update={"data": str(folder), "n_sites": n_sites})
+        config = RunConfig.parse(
+            {**config.flat(), "data": str(folder), "n-sites": n_sites}, where=where
+        )
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
         federation_config |= resources or {}
     try:
@@ -114,7 +120,7 @@ def execute(
         raise RunError(f"the run folder {out} cannot be made: {error}") from None
     log = out / "flower.log"
     screen = console()
-    with _flower(superlink, log) as flower, RunProgress(out, screen) as progress:
+    with stops(), _flower(superlink, log) as flower, RunProgress(out, screen) as progress:
         with tempfile.TemporaryDirectory() as folder:
             run_id = flower.submit(config.flat(), federation_config, Path(folder))
         try:
@@ -125,6 +131,17 @@ def execute(
             raise
     summarise(result, out, screen)
     return result
+
+
+def _refuse_site_settings(config: RunConfig) -> None:
+    """Settings that a real site takes from its own node config alone."""
+    plain, given = RunConfig().flat(), config.flat()
+    ignored = [key for key in SIMULATION_KEYS if given[key] != plain[key]]
+    if ignored:
+        raise ConfigError(
+            f"{', '.join(ignored)}: each real site sets this in its own --node-config; leave it "
+            "out of the run's settings"
+        )
 
 
 def site_files(folder: Path) -> list[Path]:
@@ -205,7 +222,7 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     if not result:
         screen.print("The run is finished; its folder is on the coordinator's machine.")
         return
-    n_sites = len(result["sites"]) - len(result.get("lost_sites", {}))
+    n_sites = len(set(result["sites"]) - set(result.get("lost_sites", {})))
     stopped = result.get("stopped_early")
     rounds = f"{result['n_rounds']} rounds"
     if stopped:

@@ -111,17 +111,18 @@ def _members(home: Path, sessions: set[int]) -> list[int]:
     """Living processes of ``sessions``, to which those of every process with this home are added.
 
     ``home`` as FLWR_HOME marks what the SuperLink started; Ray's actors overwrite their
-    environment, but stay in the session.
+    environment, but stay in the session. Our own commands have the home too, in our own session.
     """
     import psutil
 
-    found = {}
+    found, ours = {}, os.getsid(0)
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
             found[process.pid] = os.getsid(process.pid)
-            if process.environ().get("FLWR_HOME") == str(home):
+            marked = process.environ().get("FLWR_HOME") == str(home)
+            if marked and found[process.pid] != ours:
                 sessions.add(found[process.pid])
     return [pid for pid, session in found.items() if session in sessions]
 

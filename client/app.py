@@ -8,10 +8,10 @@ import importlib
 import logging
 import traceback
 
-from flwr.app import Context, Message
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from client.outbox import Outbox
+from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated
 from common.errors import SyncytiumError
 from common.secure.backend import backend
@@ -25,33 +25,37 @@ app = ClientApp()
 def answer(message: Message, context: Context) -> Message:
     """Work one phase and reply; a fault is replied as an error without any of the site's values."""
     phase = message.metadata.message_type.partition(".")[2]
-    simulated, path = is_simulated(dict(context.node_config)), ""
+    simulated, site = is_simulated(dict(context.node_config)), None
     try:
         site = Site.from_context(
             dict(context.run_config), dict(context.node_config), context.run_id
         )
-        path = site.node.data_path
-        request = Request(message.content)
-        sums = backend(site.config.secure_sum)
-        if phase == "reveal":
-            revealed = sums.reveal(request.values["survivors"], request.context)
-            return Message(to_record({}, {"reveal": revealed}), reply_to=message)
-        outbox = Outbox(phase, site.outbox_log)
-        importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
-        content = to_record(*outbox.seal(sums, request.context))
-    except SyncytiumError as error:
-        text = str(error) if path in str(error) else f"{path}: {error}"
-        logger.error("%s: %s", phase, text)
-        content = _refusal(type(error).__name__, text if simulated else error.public)
+        content = _work(site, phase, Request(message.content))
     except Exception as error:
-        logger.error("%s failed at %s:\n%s", phase, path, traceback.format_exc())
-        reason = f" at {path}: {error}" if simulated else "; the site's own log has the reason"
-        content = _refusal("InternalError", f"{type(error).__name__} in phase {phase}{reason}")
+        kind, reason = _refused(error, phase, site.node.data_path if site else "", simulated)
+        log = site.outbox_log if site else None
+        content = to_record(refusal(phase, kind, reason, log), {})
     return Message(content, reply_to=message)
 
 
-def _refusal(kind: str, reason: str):
-    return to_record({"error": {"kind": kind, "reason": reason}}, {})
+def _work(site: Site, phase: str, request: Request) -> RecordDict:
+    sums = backend(site.config.secure_sum)
+    if phase == "reveal":
+        return to_record({}, {"reveal": sums.reveal(request.values["survivors"], request.context)})
+    outbox = Outbox(phase, site.outbox_log)
+    importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
+    return to_record(*outbox.seal(sums, request.context))
+
+
+def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[str, str]:
+    """Kind and reason as they may leave the site, whose own log has the whole of it."""
+    if isinstance(error, SyncytiumError):
+        text = str(error) if path in str(error) else f"{path}: {error}"
+        logger.error("%s: %s", phase, text)
+        return type(error).__name__, text if simulated else error.public
+    logger.error("%s failed at %s:\n%s", phase, path, traceback.format_exc())
+    reason = f" at {path}: {error}" if simulated else "; the site's own log has the reason"
+    return "InternalError", f"{type(error).__name__} in phase {phase}{reason}"
 
 
 for _name, _phase in PHASES.items():

@@ -1,5 +1,6 @@
 """The one way out of a site: declared fields only, masked ones summed, all of them logged."""
 
+import contextlib
 import json
 import time
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ class Outbox:
     phase
         The phase that is answered.
     log
-        The site's ``outbox.jsonl``; one line is appended per reply that was sealed.
+        The site's ``outbox.jsonl``; one line is appended per reply.
     """
 
     def __init__(self, phase: str, log: Path):
@@ -107,14 +108,30 @@ class Outbox:
             }
             for name, value in self._masked.items()
         ]
-        line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "phase": self.phase,
-            "round": context.round if context else 0,
-            "seconds": round(time.time() - self._started, 4),
+        _log(
+            self.log,
+            phase=self.phase,
+            round=context.round if context else 0,
+            seconds=round(time.time() - self._started, 4),
             **self._local,
-            "fields": fields,
-        }
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            fields=fields,
+        )
+
+
+def refusal(phase: str, kind: str, reason: str, log: Path | None) -> dict[str, Any]:
+    """The JSON values of a reply that says why nothing else is sent; logged like any other.
+
+    ``log`` is None where the site's settings do not even say where its log is.
+    """
+    if log is not None:
+        # The refusal must arrive even if the disk is full.
+        with contextlib.suppress(OSError):
+            _log(log, phase=phase, refused={"kind": kind, "reason": reason})
+    return {"error": {"kind": kind, "reason": reason}}
+
+
+def _log(path: Path, **entries: Any) -> None:
+    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **entries}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")

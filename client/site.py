@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from common.config import NodeConfig, RunConfig, run_folder
+from common.config import READING, NodeConfig, RunConfig, run_folder
 from common.data.genes import columns_of
 from common.data.matrix import ExpressionMatrix, open_csr, row_chunks, write_csr
 from common.data.normalise import library_sizes, log1p_cp10k
@@ -75,6 +75,7 @@ class Site:
                 "data-path": str(path),
                 "output-dir": str(out / "sites" / path.stem),
                 "device": config.device,
+                **{name.replace("_", "-"): getattr(config, name) for name in READING},
             },
             where="simulated node",
         )
@@ -103,10 +104,8 @@ class Site:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """How the file is read: the site's own settings, else the run's."""
-        names = ("batch_key", "cell_type_key", "layer", "gene_column")
-        own = {name: getattr(self.node, name) for name in names}
-        return {n: getattr(self.config, n) if value is None else value for n, value in own.items()}
+        """How the file is read."""
+        return {name: getattr(self.node, name) for name in READING}
 
     @cached_property
     def fingerprint(self) -> str:

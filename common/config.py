@@ -57,6 +57,15 @@ def _fault(fault: Any, known: list[str]) -> str:
     return f"{key} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
+# How a file is read: a simulation's run config has these settings, and a real site's node config.
+BATCH_KEY = Field("batch", description="obs column; '' = a site is one batch")
+CELL_TYPE_KEY = Field("cell_type", min_length=1, description="obs column")
+LAYER = Field("auto", description="auto, X, raw, or a layer's name: where the counts are")
+GENE_COLUMN = Field("", description="var column with the gene names; '' = var_names")
+
+READING = ("batch_key", "cell_type_key", "layer", "gene_column")
+SIMULATION_KEYS = ("data", "device", *map(_kebab, READING))
+
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
@@ -82,10 +91,10 @@ class RunConfig(_Settings):
     deadline: float = Field(3600.0, gt=0, description="seconds a site has to answer one phase")
     secure_sum: Literal["off"] = Field("off", description="how sums travel; off = unmasked")
 
-    batch_key: str = Field("batch", description="obs column; '' = a site is one batch")
-    cell_type_key: str = Field("cell_type", min_length=1, description="obs column")
-    layer: str = Field("auto", description="auto, X, raw, or a layer's name: where the counts are")
-    gene_column: str = Field("", description="var column with the gene names; '' = var_names")
+    batch_key: str = BATCH_KEY
+    cell_type_key: str = CELL_TYPE_KEY
+    layer: str = LAYER
+    gene_column: str = GENE_COLUMN
     gene_join: Literal["intersection", "union"] = Field(
         "intersection", description="union: genes that a site lacks count as zeros"
     )
@@ -120,7 +129,9 @@ class RunConfig(_Settings):
 class NodeConfig(_Settings):
     """Settings of one site: Flower's node config, written by the site itself.
 
-    ``batch-key``, ``cell-type-key``, ``layer`` and ``gene-column``, when set, replace the run's.
+    Which columns of its file are read, and so which names it publishes, is a site's own word: the
+    run config's ``batch-key``, ``cell-type-key``, ``layer`` and ``gene-column`` hold for simulated
+    sites alone.
     """
 
     data_path: str = Field(min_length=1, description="the site's .h5ad")
@@ -129,10 +140,10 @@ class NodeConfig(_Settings):
     name: str = Field("", description="the site's name; '' = the file's")
     device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
-    batch_key: str | None = Field(None, description="replaces the run's")
-    cell_type_key: str | None = Field(None, description="replaces the run's")
-    layer: str | None = Field(None, description="replaces the run's")
-    gene_column: str | None = Field(None, description="replaces the run's")
+    batch_key: str = BATCH_KEY
+    cell_type_key: str = CELL_TYPE_KEY
+    layer: str = LAYER
+    gene_column: str = GENE_COLUMN
 
 
 def run_folder(config: RunConfig, run_id: int) -> Path:

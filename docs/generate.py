@@ -17,7 +17,9 @@ def settings() -> str:
     page += [
         "## A run",
         "In a file for `syncytium run`, by `--set key=value`, or by `flwr run --run-config`. Of "
-        "the network and its training, 0 or '' stands for the preset's own value.\n",
+        "the network and its training, 0 or '' stands for the preset's own value. `data`, "
+        "`device`, `batch-key`, `cell-type-key`, `layer` and `gene-column` are for simulated "
+        "sites: a real one says in its node config which file and which columns are read.\n",
         _keys(RunConfig),
         "\n## A site",
         "In `flower-supernode --node-config`, by the site itself; a simulation makes them.\n",
@@ -62,7 +64,9 @@ def wire() -> str:
         NOTE.format(source="common/wire.py"),
         "A site sends nothing else: its outbox checks each field against this table, in the code, "
         "and writes it to the site's own `outbox.jsonl`. *Summed* fields reach the coordinator in "
-        "fixed point, as sums over sites. *Public* ones are names and versions.\n",
+        "fixed point, as sums over sites. *Public* ones are names and versions. A site that cannot "
+        "answer sends the kind of error and a reason without any of its values, and logs that "
+        "too.\n",
         "| phase | field | | shape | what |",
         "|---|---|---|---|---|",
     ]

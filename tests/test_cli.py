@@ -203,6 +203,23 @@ def test_run_without_data(conf, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_real_sites_take_no_columns_from_the_run(conf, tmp_path):
+    out = tmp_path / "out"
+    donors = ("--set", "cell-type-key=donor", "--set", "device=cpu")
+    said = refused("run", conf, "--superlink", "hospitals", "--out", out, *donors)
+    assert "device, cell-type-key: each real site sets this in its own --node-config" in said
+    assert not out.exists()
+
+
+def test_settings_that_only_the_whole_run_refuses(data, conf, tmp_path):
+    out = tmp_path / "out"
+    said = refused("run", conf, "--data", data, "--out", out, "--set", "min-sites=4")
+    assert "n-sites = 3 is below min-sites = 4" in said
+    said = refused("run", conf, "--data", data, "--out", out, "--set", "batch-size=1")
+    assert "batch-size = 1: a mini-batch needs at least 2 cells" in said
+    assert not out.exists()
+
+
 def test_run_with_a_missing_or_empty_folder(conf, tmp_path):
     out = tmp_path / "out"
     said = refused("run", conf, "--data", tmp_path / "absent", "--out", out)
@@ -271,7 +288,7 @@ def test_the_shipped_conf_is_valid():
 def test_the_end_of_a_run_says_what_was_lost(capsys, tmp_path):
     result = {
         "sites": {"a": {}, "b": {}, "c": {}},
-        "lost_sites": {"b": "no answer within 5 s"},
+        "lost_sites": {"b": "no answer within 5 s", "node 7": "no file"},
         "n_rounds": 9,
         "stopped_early": 6,
         "kept_round": 1,

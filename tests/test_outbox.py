@@ -178,6 +178,10 @@ def test_public_values_hold_no_number_of_cells(run):
         assert strings(values_of(reply.content)["public"])
 
 
+def refuses(reply) -> bool:
+    return "error" in values_of(reply.content)
+
+
 def test_a_phase_that_sends_too_much_is_stopped_at_the_site(tmp_path, monkeypatch):
     from client.phases import means
 
@@ -196,4 +200,9 @@ def test_a_phase_that_sends_too_much_is_stopped_at_the_site(tmp_path, monkeypatc
         federate(tmp_path / "out", write_sites(tmp_path / "data", three_sites()), 3, tamper=keep)
     assert set(values_of(replies[-1].content)) == {"error"}
     logged = lines(tmp_path / "out/sites/site-1/outbox.jsonl")
-    assert [line["phase"] for line in logged][-2:] == ["peaks", "peaks"]
+    assert [line["phase"] for line in logged][-3:] == ["peaks", "peaks", "means"]
+    refused = logged[-1]["refused"]
+    reply = next(r for r in replies if r.metadata.src_node_id == 1 and refuses(r))
+    assert "fields" not in logged[-1]
+    assert refused == values_of(reply.content)["error"]
+    assert "means.n_cells is undeclared" in refused["reason"]

@@ -23,9 +23,12 @@ pytestmark = pytest.mark.ray
 
 
 class Run:
-    """A finished `syncytium run`, and every process that it started, whatever its session."""
+    """A finished `syncytium run`, and every process that it started, whatever its session.
 
-    def __init__(self, folder: Path, data: Path):
+    With ``terminate_at`` it is sent SIGTERM once that file of the run folder exists.
+    """
+
+    def __init__(self, folder: Path, data: Path, terminate_at: str | None = None):
         self.out = folder / "out"
         self.cwd = folder / "elsewhere"
         self.cwd.mkdir()
@@ -35,9 +38,9 @@ class Run:
             "run",
             ROOT / "conf/correct.toml",
             "--data",
-            data,
+            os.path.relpath(data, self.cwd),
             "--out",
-            self.out,
+            os.path.relpath(self.out, self.cwd),
         ]
         for setting in SETTINGS:
             arguments += ["--set", setting]
@@ -55,6 +58,9 @@ class Run:
             end = time.monotonic() + LIMIT
             while process.poll() is None and time.monotonic() < end:
                 self._look(mark, sessions)
+                if terminate_at and (self.out / terminate_at).exists():
+                    process.terminate()
+                    terminate_at = None
                 time.sleep(0.3)
         if process.poll() is None:
             process.terminate()
@@ -99,6 +105,13 @@ def failed(tmp_path_factory):
     data = write_sites(folder / "data", three_sites())
     (data / "site-2.h5ad").write_bytes(b"broken")
     return Run(folder, data)
+
+
+@pytest.fixture(scope="module")
+def terminated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("terminated")
+    data = write_sites(folder / "data", three_sites())
+    return Run(folder, data, terminate_at="run.json")
 
 
 def test_it_succeeds(finished):
@@ -150,8 +163,14 @@ def test_a_failed_run_says_so(failed):
     assert "site-2.h5ad" in (failed.out / "flower.log").read_text()
 
 
-def test_no_process_is_left(finished, failed):
-    for run in (finished, failed):
+def test_a_terminated_run_says_so(terminated):
+    assert terminated.returncode == 130
+    assert "stopped" in terminated.stderr
+    assert "Traceback" not in terminated.stderr
+
+
+def test_no_process_is_left(finished, failed, terminated):
+    for run in (finished, failed, terminated):
         # Flower's own processes and Ray's.
-        assert len(run.started) > 8
+        assert len(run.started) > 5
         assert run.left == []

@@ -16,7 +16,7 @@ from common.config import RunConfig
 from common.errors import ConfigError, InputError
 from common.panel import Panel
 from strategies.records import to_record, values_of
-from tests.small_sites import federate, site, write_sites
+from tests.small_sites import federate, lines, site, write_sites
 
 CELLS = {("p", "A"): 30, ("p", "B"): 20, ("q", "A"): 15}
 VOCABULARY = tuple(sorted(f"G{i}" for i in range(60)))
@@ -78,7 +78,7 @@ def test_a_simulated_site_takes_its_file_by_number(tmp_path):
         assert own.output_dir == tmp_path / "out" / "sites" / own.name
 
 
-def test_node_config_replaces_the_runs_keys(path, tmp_path):
+def test_a_real_site_alone_says_which_columns_are_read(path, tmp_path):
     data = anndata.read_h5ad(path)
     data.obs["lane"] = np.where(np.arange(data.n_obs) < 10, "x", "y")
     data.var["symbol"] = [f"S{i}" for i in range(60)]
@@ -91,8 +91,10 @@ def test_node_config_replaces_the_runs_keys(path, tmp_path):
     assert own.keys["cell_type_key"] == "cell_type"
     # An empty key is a setting too: the whole site is one batch.
     assert set(real(path, tmp_path, batch_key="").file.batches) == {"site-1"}
-    from_run = real(path, tmp_path, run_config(cell_type_key="lane"))
-    assert set(from_run.file.cell_types) == {"x", "y"}
+    # The coordinator cannot have another column's names published, a donor's for example.
+    asked = real(path, tmp_path, run_config(cell_type_key="lane", batch_key="lane"))
+    assert set(asked.file.cell_types) == set(plain.file.cell_types)
+    assert set(asked.file.batches) == {"p", "q"}
 
 
 def test_an_unknown_node_config_key(path, tmp_path):
@@ -270,7 +272,9 @@ def test_an_unforeseen_error_of_a_real_node_tells_its_kind_only(
     (error,) = ask("describe", to_record({}, {}), node).values()
     assert error["reason"] == ("ValueError in phase describe; the site's own log has the reason")
     assert str(SECRET) in caplog.text
-    assert not (tmp_path / "output" / "outbox.jsonl").exists()
+    # What left is logged as it left.
+    (line,) = lines(tmp_path / "output" / "outbox.jsonl")
+    assert line["refused"] == error
 
 
 @pytest.mark.parametrize(
@@ -283,7 +287,8 @@ def test_an_unforeseen_error_of_a_real_node_tells_its_kind_only(
         ({"data-path": "x", "devise": "cpu", "partition-id": 0}, "node-config is wrong"),
     ],
 )
-def test_paths_and_keys_stay_at_a_real_node(node, said):
+def test_paths_and_keys_stay_at_a_real_node(node, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (error,) = ask("describe", to_record({}, {}), node).values()
     assert said in error["reason"]
     assert "1234" not in error["reason"]
