@@ -14,9 +14,8 @@ PHASES = {
     "moments": "choosing genes",
     "principal_axes": "pooled principal axes",
     "fit": "training",
-    "refit": "refitting the decoder",
     "peaks": "finding the largest batches",
-    "means": "reference means",
+    "latents": "decoder and reference means",
     "correct": "sites correct their cells",
 }
 

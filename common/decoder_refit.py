@@ -20,12 +20,18 @@ RIDGE = 1e-6
 
 @torch.no_grad()
 def site_normal_equations(
-    model: LinearVAE, matrix: ExpressionMatrix, n_cells: int, device: torch.device
+    model: LinearVAE,
+    matrix: ExpressionMatrix,
+    latent: np.ndarray,
+    n_cells: int,
+    device: torch.device,
 ) -> dict[str, np.ndarray]:
     """One site's contribution, float64.
 
     Parameters
     ----------
+    latent
+        Posterior means of the site's cells, (n_cells_of_site, latent_dim).
     n_cells
         Cells of all sites: every sum is divided by it, so that its size does not depend on them.
 
@@ -42,7 +48,7 @@ def site_normal_equations(
     with memory_guard(device, CHUNK):
         for rows in matrix.chunks(CHUNK):
             x_BG = matrix.scaled(rows).to(device)
-            z_BD = model.encode(x_BG)[0]
+            z_BD = torch.from_numpy(latent[rows]).to(device)
             a_BD = torch.cat([z_BD, torch.ones_like(z_BD[:, :1])], dim=1).double()
             products += (a_BD.T @ a_BD).cpu()
             cross += (a_BD.T @ (x_BG - model.nonlinear_decode(z_BD)).double()).cpu()

@@ -18,16 +18,17 @@ def site_second_moments(matrix: ExpressionMatrix, device: torch.device) -> dict[
     """
     n_cells, n_genes = matrix.shape
     total = torch.zeros(n_genes, dtype=torch.float64)
-    second = torch.zeros(n_genes, n_genes, dtype=torch.float64)
+    upper = _upper(n_genes)
+    second = np.zeros(n_genes * (n_genes + 1) // 2)
     for rows in matrix.chunks(4096):
         x_BG = matrix.scaled(rows).to(device)
         # Single precision within a chunk, double across chunks.
-        second += _upper_products(x_BG)
+        second += _upper_products(x_BG)[upper]
         total += x_BG.sum(dim=0).cpu()
     return {
         "n_cells": np.float64(n_cells),
         "sum_scaled": total.numpy(),
-        "second_moments": second.numpy()[_upper(n_genes)],
+        "second_moments": second,
     }
 
 
@@ -36,14 +37,14 @@ def _upper(n_genes: int) -> np.ndarray:
     return np.tri(n_genes, dtype=bool).T
 
 
-def _upper_products(x_BG: torch.Tensor) -> torch.Tensor:
-    """x^T x on the CPU, of which the upper triangle counts: BLAS can do half the work for it."""
+def _upper_products(x_BG: torch.Tensor) -> np.ndarray:
+    """x^T x, of which the upper triangle counts: BLAS can do half the work for it."""
     if x_BG.device.type != "cpu":
-        return (x_BG.T @ x_BG).cpu()
+        return (x_BG.T @ x_BG).cpu().numpy()
     from scipy.linalg.blas import ssyrk
 
     # BLAS fills the lower triangle by columns, which is the upper one by rows.
-    return torch.from_numpy(ssyrk(1.0, x_BG.numpy().T, lower=1).T)
+    return ssyrk(1.0, x_BG.numpy().T, lower=1).T
 
 
 def principal_axes(

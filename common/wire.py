@@ -113,19 +113,6 @@ PHASES = {
         },
         train=True,
     ),
-    "refit": Phase(
-        "normal equations of the decoder's linear path",
-        {
-            "latent_products": Masked(
-                "share of all cells x mean product of two latents", "latent pairs", 2.0**24
-            ),
-            "latent_residual": Masked(
-                "share of all cells x mean product of latent and residual",
-                "latents x genes",
-                2.0**24,
-            ),
-        },
-    ),
     "peaks": Phase(
         "one digit of the largest batch of each cell type, without its owner",
         {
@@ -135,11 +122,21 @@ PHASES = {
             "n_batches": Masked("batches that hold the type", "types", integer=True),
         },
     ),
-    "means": Phase(
-        "mean latent vectors of the dominant batches",
+    "latents": Phase(
+        "what the trained model's latents give",
         {
+            "latent_products": Masked(
+                "share of all cells x mean product of two latents", "latent pairs", 2.0**24
+            ),
+            "latent_residual": Masked(
+                "share of all cells x mean product of latent and residual",
+                "latents x genes",
+                2.0**24,
+            ),
             "n_holders": Masked("dominant batches held", "types", integer=True),
-            "mean_latent": Masked("their mean latent vectors", "types x latent", 2.0**20),
+            "mean_latent": Masked(
+                "mean latent vectors of these batches", "types x latent", 2.0**20
+            ),
         },
     ),
     "correct": Phase(

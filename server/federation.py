@@ -18,7 +18,7 @@ logger = logging.getLogger("syncytium.server")
 Result = TypeVar("Result")
 
 # A poll follows after this share of the time waited: a reply is seen at most that much late.
-POLL_SHARE, FASTEST_POLL, SLOWEST_POLL = 0.01, 0.02, 0.25
+POLL_SHARE, FASTEST_POLL, SLOWEST_POLL = 0.003, 0.01, 0.25
 SETTLING = 1.0
 
 

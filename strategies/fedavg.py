@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from common.errors import SecureSumError
 from common.models.state import State, unflatten
+from strategies.records import from_array, to_array
 from strategies.secure_sum import SecureSum, Summed
 
 
@@ -71,14 +72,14 @@ class SecureFedAvg(SecureSum):
         mean = unflatten(summed.values["weights"] * (self.n_cells / n_train), self.state)
         content = RecordDict(
             {
-                "arrays": ArrayRecord({name: Array(value) for name, value in mean.items()}),
+                "arrays": ArrayRecord({name: to_array(value) for name, value in mean.items()}),
                 "metrics": MetricRecord({"num-examples": n_train}),
             }
         )
         arrays, _ = self.strategy.aggregate_train(round_, [Message(content, reply_to=reply)])
         if arrays is None:
             raise SecureSumError(f"{type(self.strategy).__name__} returned no model")
-        state = {name: arrays[name].numpy() for name in self.state}
+        state = {name: from_array(arrays[name]) for name in self.state}
         n_validation = summed.count("n_validation")
         validation = float(summed.values["validation_loss"])
         return TrainedRound(

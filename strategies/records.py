@@ -3,6 +3,7 @@
 Blobs travel as uint8 arrays: Flower cuts arrays into chunks, config bytes it does not.
 """
 
+import io
 import json
 import zlib
 from dataclasses import asdict
@@ -10,12 +11,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 from flwr.app import Array, ArrayRecord, RecordDict
 
+from common.errors import WireError
 from common.panel import Panel
 from common.secure.backend import SumContext
 
 JSON = "json"
+# Flower's name for the bytes of numpy.save.
+STYPE = "numpy.ndarray"
 
 
 def to_record(values: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) -> RecordDict:
@@ -23,20 +28,53 @@ def to_record(values: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) 
     blob = np.frombuffer(zlib.compress(json.dumps(values).encode(), 1), dtype=np.uint8)
     record = RecordDict({JSON: ArrayRecord({JSON: Array(blob)})})
     for group, members in arrays.items():
-        whole = {name: Array(np.asarray(array, order="C")) for name, array in members.items()}
-        record[group] = ArrayRecord(whole)
+        record[group] = ArrayRecord({name: to_array(array) for name, array in members.items()})
     return record
+
+
+def to_array(array: np.ndarray) -> Array:
+    """Flower's Array of ``array``, with one copy where its own constructor makes several.
+
+    Raises
+    ------
+    WireError
+        They are not plain numbers.
+    """
+    array = np.asarray(array, order="C")
+    if array.dtype.hasobject:
+        raise WireError(f"an array of {array.dtype} cannot be sent")
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
+    data = b"".join([header.getvalue(), array.reshape(-1).view(np.uint8)])
+    return Array(str(array.dtype), array.shape, STYPE, data)
+
+
+def from_array(array: Array) -> np.ndarray:
+    """A read-only view of an Array's bytes.
+
+    Raises
+    ------
+    WireError
+        They are not plain numbers.
+    """
+    file = io.BytesIO(array.data)
+    if array.stype != STYPE or npy.read_magic(file) != (1, 0):
+        raise WireError(f"an array of type {array.stype} cannot be read; use the same version")
+    shape, fortran_order, dtype = npy.read_array_header_1_0(file)
+    if fortran_order or dtype.hasobject:
+        raise WireError(f"an array of {dtype} cannot be read; use the same version")
+    return np.frombuffer(array.data, dtype, offset=file.tell()).reshape(shape)
 
 
 def values_of(record: RecordDict) -> dict[str, Any]:
     """The JSON part of a message."""
-    return json.loads(zlib.decompress(record.array_records[JSON][JSON].numpy().tobytes()))
+    return json.loads(zlib.decompress(from_array(record.array_records[JSON][JSON])))
 
 
 def arrays_of(record: RecordDict, group: str) -> dict[str, np.ndarray]:
     """A group of arrays of a message; empty if it has none of that name."""
     members = record.array_records.get(group)
-    return {} if members is None else {name: array.numpy() for name, array in members.items()}
+    return {} if members is None else {name: from_array(array) for name, array in members.items()}
 
 
 def panel_parts(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -97,7 +97,7 @@ def test_a_dominant_batch_that_is_lost_is_said(data, tmp_path):
             tmp_path / "out",
             data,
             3,
-            tamper=dying("means", 1),
+            tamper=dying("latents", 1),
             **{"on-site-error": "continue"},
         )
     assert run_json(tmp_path / "out")["status"] == "failed"

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
+from common.correction import encode
 from common.decoder_refit import site_normal_equations, solve
 from common.models.build import build_model
 from common.models.state import flatten, load_state, state_of, unflatten
@@ -83,7 +84,9 @@ def test_refit_from_sums_is_the_pooled_least_squares():
     model = build_model(preset, 30, 0).eval()
     sites = [small_matrix(n_cells=n, n_genes=30, seed=n) for n in (40, 90, 25)]
     n_cells = sum(site.shape[0] for site in sites)
-    sums = [site_normal_equations(model, site, n_cells, CPU) for site in sites]
+    sums = [
+        site_normal_equations(model, site, encode(model, site, CPU), n_cells, CPU) for site in sites
+    ]
     weight, bias = solve(*(sum(s[name] for s in sums) for name in sums[0]))
     x = torch.cat([site.scaled(slice(None)) for site in sites])
     with torch.no_grad():

@@ -12,7 +12,7 @@ from common.wire import PHASES, Masked, Public
 from strategies.records import arrays_of, values_of
 from tests.small_sites import federate, lines, three_sites, write_sites
 
-CONTEXT = SumContext("7", "means", 3, 0, 2)
+CONTEXT = SumContext("7", "latents", 3, 0, 2)
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def log(tmp_path):
 
 
 def filled(log):
-    outbox = Outbox("means", log)
+    outbox = Outbox("latents", log)
+    outbox.masked("latent_products", np.zeros((0, 0)))
+    outbox.masked("latent_residual", np.array([[-0.25]]))
     outbox.masked("n_holders", [1, 0])
     outbox.masked("mean_latent", np.array([[0.5, -2.0, 4.0], [0, 0, 0]]))
     return outbox
@@ -29,14 +31,23 @@ def filled(log):
 
 def test_a_reply_and_its_line(log):
     values, arrays = filled(log).seal(Off(), CONTEXT)
-    assert values == {"public": {}, "shapes": {"n_holders": (2,), "mean_latent": (2, 3)}}
+    shapes = {
+        "latent_products": (0, 0),
+        "latent_residual": (1, 1),
+        "n_holders": (2,),
+        "mean_latent": (2, 3),
+    }
+    assert values == {"public": {}, "shapes": shapes}
     vector = arrays.pop("upload")["vector"]
     assert arrays == {}
-    assert vector[:2].tolist() == [1, 0]
-    np.testing.assert_allclose(vector[2:].view(np.int64) / 2.0**40, [0.5, -2, 4, 0, 0, 0])
+    assert vector[1:3].tolist() == [1, 0]
+    assert vector[:1].view(np.int64) / 2.0**37 == -0.25
+    np.testing.assert_allclose(vector[3:].view(np.int64) / 2.0**40, [0.5, -2, 4, 0, 0, 0])
     (line,) = lines(log)
-    assert (line["phase"], line["round"]) == ("means", 3)
+    assert (line["phase"], line["round"]) == ("latents", 3)
     assert [(f["field"], f["visibility"], f["shape"], f["bytes"]) for f in line["fields"]] == [
+        ("latent_products", "summed", [0, 0], 0),
+        ("latent_residual", "summed", [1, 1], 8),
         ("n_holders", "summed", [2], 16),
         ("mean_latent", "summed", [2, 3], 48),
     ]
@@ -52,14 +63,14 @@ def test_lines_are_added(log):
 @pytest.mark.parametrize("send", ["public", "masked"])
 def test_an_undeclared_field_does_not_leave(log, send):
     outbox = filled(log)
-    with pytest.raises(WireError, match=r"means\.counts is undeclared in common/wire\.py"):
+    with pytest.raises(WireError, match=r"latents\.counts is undeclared in common/wire\.py"):
         getattr(outbox, send)("counts", [1, 2])
     assert not log.exists()
 
 
 def test_a_masked_field_does_not_leave_as_public(log):
     outbox = filled(log)
-    with pytest.raises(WireError, match=r"means\.mean_latent is declared as Masked"):
+    with pytest.raises(WireError, match=r"latents\.mean_latent is declared as Masked"):
         outbox.public("mean_latent", [1.0])
     assert not log.exists()
 
@@ -95,8 +106,8 @@ def test_ring_elements_must_be_ring_elements(log):
 
 
 def test_an_unknown_phase(log):
-    with pytest.raises(WireError, match=r"unknown phase 'mean': did you mean 'means'"):
-        Outbox("mean", log)
+    with pytest.raises(WireError, match=r"unknown phase 'latent': did you mean 'latents'"):
+        Outbox("latent", log)
 
 
 @pytest.fixture(scope="module")
@@ -183,9 +194,9 @@ def refuses(reply) -> bool:
 
 
 def test_a_phase_that_sends_too_much_is_stopped_at_the_site(tmp_path, monkeypatch):
-    from client.phases import means
+    from client.phases import latents
 
-    real, replies = means.run, []
+    real, replies = latents.run, []
 
     def leaky(site, request, outbox):
         real(site, request, outbox)
@@ -195,14 +206,14 @@ def test_a_phase_that_sends_too_much_is_stopped_at_the_site(tmp_path, monkeypatc
         replies.append(reply)
         return reply
 
-    monkeypatch.setattr(means, "run", leaky)
-    with pytest.raises(SiteFailure, match=r"phase means failed .*means\.n_cells is undeclared"):
+    monkeypatch.setattr(latents, "run", leaky)
+    with pytest.raises(SiteFailure, match=r"phase latents failed .*latents\.n_cells is undeclared"):
         federate(tmp_path / "out", write_sites(tmp_path / "data", three_sites()), 3, tamper=keep)
     assert set(values_of(replies[-1].content)) == {"error"}
     logged = lines(tmp_path / "out/sites/site-1/outbox.jsonl")
-    assert [line["phase"] for line in logged][-3:] == ["peaks", "peaks", "means"]
+    assert [line["phase"] for line in logged][-3:] == ["peaks", "peaks", "latents"]
     refused = logged[-1]["refused"]
     reply = next(r for r in replies if r.metadata.src_node_id == 1 and refuses(r))
     assert "fields" not in logged[-1]
     assert refused == values_of(reply.content)["error"]
-    assert "means.n_cells is undeclared" in refused["reason"]
+    assert "latents.n_cells is undeclared" in refused["reason"]

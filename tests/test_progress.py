@@ -115,9 +115,9 @@ def test_a_phase_that_is_not_shown_counts_its_bytes(folder):
     folder.message("fit", 0)
     folder.message("reveal", 1_000_000)
     folder.message("fit", 0)
-    folder.message("refit", 0)
+    folder.message("latents", 0)
     folder.progress.update()
-    assert folder.said() == ["training (0.0 MB sent)", "refitting the decoder (1.0 MB sent)"]
+    assert folder.said() == ["training (0.0 MB sent)", "decoder and reference means (1.0 MB sent)"]
 
 
 def test_markup_in_what_is_said_is_shown_as_it_is(folder, monkeypatch):

@@ -42,9 +42,8 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     panel, n_cells = workflow.choose_genes(sites)
     state = workflow.initial_model(panel)
     state = workflow.train(state, panel, n_cells)
-    state = workflow.refit_decoder(state, panel, n_cells)
     types = sorted({cell_type for site in sites for cell_type in site.cell_types})
-    references = workflow.references(state, panel, workflow.maxima(types))
+    state, references = workflow.latents(state, panel, n_cells, workflow.maxima(types))
     workflow.correct(state, panel, references, types)
 
 
@@ -153,18 +152,6 @@ class Correct:
                 return best
         return state
 
-    def refit_decoder(self, state: State, panel: Panel, n_cells: int) -> State:
-        """The trained model with its decoder's linear path fitted to all sites' cells."""
-        if not self.preset.refit_decoder:
-            return state
-        phase = self.secure_sum(
-            "refit", values={"n_cells": n_cells}, arrays={"model": state}, panel=panel
-        )
-        sums = self.federation.run(phase).values
-        model = restore_model(self.preset, len(panel.genes), state)
-        model.set_linear_decoder(*solve(sums["latent_products"], sums["latent_residual"]))
-        return state_of(model)
-
     def maxima(self, types: list[str]) -> dict[str, int]:
         """Cells of the largest batch of each type that two batches or more hold."""
         ask = partial(self.secure_sum, "peaks")
@@ -192,22 +179,31 @@ class Correct:
             logger.warning("no cell type is shared by two batches: correction is the identity")
         return maxima
 
-    def references(
-        self, state: State, panel: Panel, maxima: dict[str, int]
-    ) -> dict[str, np.ndarray]:
-        """Reference latent mean of each shared type: the mean over its tied dominant batches."""
-        if not maxima:
-            return {}
-        summed = self.federation.run(
-            self.secure_sum(
-                "means", values={"maxima": maxima}, arrays={"model": state}, panel=panel
-            )
-        )
-        holders = summed.values["n_holders"]
+    def latents(
+        self, state: State, panel: Panel, n_cells: int, maxima: dict[str, int]
+    ) -> tuple[State, dict[str, np.ndarray]]:
+        """What the trained model's latents give.
+
+        Returns
+        -------
+        state
+            The model, its decoder's linear path refitted to all sites' cells if the preset says so.
+        references
+            Latent mean of each shared type: the mean over its tied dominant batches.
+        """
+        if not (maxima or self.preset.refit_decoder):
+            return state, {}
+        values = {"n_cells": n_cells, "maxima": maxima}
+        phase = self.secure_sum("latents", values=values, arrays={"model": state}, panel=panel)
+        sums = self.federation.run(phase).values
+        if self.preset.refit_decoder:
+            model = restore_model(self.preset, len(panel.genes), state)
+            model.set_linear_decoder(*solve(sums["latent_products"], sums["latent_residual"]))
+            state = state_of(model)
+        holders = sums["n_holders"]
         if (holders < 1).any():
             raise SecureSumError("a dominant batch was lost before it sent its mean; run again")
-        means = summed.values["mean_latent"] / holders[:, None]
-        return dict(zip(maxima, means, strict=True))
+        return state, dict(zip(maxima, sums["mean_latent"] / holders[:, None], strict=True))
 
     def correct(
         self, state: State, panel: Panel, references: dict[str, np.ndarray], types: list[str]

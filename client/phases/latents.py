@@ -1,4 +1,4 @@
-"""means: mean latent vectors of the batches that turned out to be the largest of their type."""
+"""latents: what the trained model's latents give, for the decoder and for the references."""
 
 import numpy as np
 
@@ -6,14 +6,25 @@ from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
 from common.correction import encode, largest_batches
+from common.decoder_refit import site_normal_equations
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Contribute the mean and a 1 for each dominant batch held here, zeros elsewhere."""
-    maxima, panel = request.values["maxima"], request.panel
+    """Contribute normal equations, and the mean and a 1 for each dominant batch held here.
+
+    What a run does not need is empty: normal equations where the preset refits no decoder, means
+    where no type has a dominant batch.
+    """
+    maxima, matrix = request.values["maxima"], site.matrix(request.panel)
     model, preset, device = received_model(site, request)
-    latent = encode(model, site.matrix(panel), device)
+    latent = encode(model, matrix, device)
+    equations = {"latent_products": np.zeros((0, 0)), "latent_residual": np.zeros((0, 0))}
+    if preset.refit_decoder:
+        n_cells = request.values["n_cells"]
+        equations = site_normal_equations(model, matrix, latent, n_cells, device)
+    for name, value in equations.items():
+        outbox.masked(name, value)
     largest, _ = largest_batches(site.file.batches, site.file.cell_types)
     holders = np.zeros(len(maxima))
     means = np.zeros((len(maxima), preset.shape.latent_dim))
