@@ -32,6 +32,7 @@ class Outbox:
         self.log = log
         self._public: dict[str, Any] = {}
         self._masked: dict[str, np.ndarray] = {}
+        self._scales: dict[str, float] = {}
         self._local: dict[str, Any] = {}
         self._started = time.time()
 
@@ -46,8 +47,8 @@ class Outbox:
         self._check(name, masked=False)
         self._public[name] = value
 
-    def masked(self, name: str, value: np.ndarray | float) -> None:
-        """Contribute to a sum.
+    def masked(self, name: str, value: np.ndarray | float, scale: float = 1.0) -> None:
+        """Contribute ``value * scale``, multiplied in float64, to a sum.
 
         Raises
         ------
@@ -56,6 +57,7 @@ class Outbox:
         """
         self._check(name, masked=True)
         self._masked[name] = np.asarray(value)
+        self._scales[name] = scale
 
     def local(self, **facts: Any) -> None:
         """Enter facts into the site's own log; they are not sent."""
@@ -88,7 +90,7 @@ class Outbox:
         values: dict[str, Any] = {"public": self._public}
         arrays: dict[str, Arrays] = {}
         if self._masked:
-            vector, shapes = pack(self.phase, self._masked, context.n_sites)
+            vector, shapes = pack(self.phase, self._masked, context.n_sites, self._scales)
             values["shapes"] = shapes
             arrays["upload"] = backend.upload(vector, context)
         self._append(context)

@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -32,6 +32,9 @@ DEMO_CELLS_PER_SITE = 1000
 @lru_cache(maxsize=16)
 def _open(path: Path, fingerprint: str, **settings: str) -> SiteFile:
     return SiteFile.open(path, **settings)
+
+
+_open_csr = lru_cache(maxsize=16)(open_csr)
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,32 @@ class Site:
 
     def matrix(self, panel: Panel) -> ExpressionMatrix:
         """log1p CP10k of the panel's genes, made once and then read from disk."""
-        folder = self.cache_dir / f"{self.fingerprint[:16]}-{panel.digest()[:16]}"
+        folder = self.cache_dir / f"{self.fingerprint[:16]}-{panel.digest[:16]}"
         if not (folder / "n_genes").is_file():
             logger.info("%s: preprocessing %d cells", self.name, self.file.n_cells)
             write_csr(self._log_chunks(panel), len(panel.genes), folder)
             shutil.rmtree(self._counts_folder(panel.vocabulary), ignore_errors=True)
-        return ExpressionMatrix(open_csr(folder), panel.scaling())
+        return ExpressionMatrix(_open_csr(folder), panel.scaling())
+
+    def latent(self, panel: Panel, run: str, encode: Callable[[], np.ndarray]) -> np.ndarray:
+        """Latents of a run's trained model, (n_cells, latent_dim), encoded once and then read."""
+        path = self._latent_path(panel, run)
+        if path.is_file():
+            return np.load(path)
+        latent = encode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as partial:
+            np.save(Path(partial) / path.name, latent)
+            (Path(partial) / path.name).replace(path)
+        return latent
+
+    def drop_latent(self, panel: Panel, run: str) -> None:
+        """Remove what :meth:`latent` keeps: no other run needs it."""
+        self._latent_path(panel, run).unlink(missing_ok=True)
+
+    def _latent_path(self, panel: Panel, run: str) -> Path:
+        name = f"{self.fingerprint[:16]}-{panel.digest[:16]}-{run}-latent.npy"
+        return self.cache_dir / name
 
     def counts(self, vocabulary: Sequence[str]) -> sp.csr_matrix:
         """Counts of the agreed genes on memory maps, kept until :meth:`matrix` is made of them.

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Panel:
         """The scaling of an :class:`~common.data.matrix.ExpressionMatrix`."""
         return Scaling(self.mean.astype(np.float32), self.sd.astype(np.float32))
 
+    @cached_property
     def digest(self) -> str:
         """A hash of genes and vocabulary: what decides a site's preprocessed matrix."""
         names = json.dumps([self.vocabulary, self.genes]).encode()

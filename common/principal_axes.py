@@ -69,12 +69,15 @@ def principal_axes(
     """
     n_genes = len(total)
     mean = total / n_cells
-    upper = np.zeros((n_genes, n_genes))
-    upper[_upper(n_genes)] = second_moments / n_cells
-    covariance = upper + np.triu(upper, 1).T - np.outer(mean, mean)
+    covariance = np.zeros((n_genes, n_genes))
+    upper = _upper(n_genes)
+    covariance[upper] = second_moments / n_cells
+    trace = np.trace(covariance)
+    covariance.T[upper] = covariance[upper]
+    covariance -= np.outer(mean, mean)
     values, vectors = _leading_eigenvectors(covariance, n_axes)
     # Below it lies the rounding of single-precision products.
-    floor = 1e-6 * np.trace(upper)
+    floor = 1e-6 * trace
     n_axes = min(n_axes, int((values > floor).sum()))
     axes = vectors[:, :n_axes]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)]

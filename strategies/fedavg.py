@@ -69,7 +69,7 @@ class SecureFedAvg(SecureSum):
             The strategy did not return a model.
         """
         n_train = summed.count("n_train")
-        mean = unflatten(summed.values["weights"] * (self.n_cells / n_train), self.state)
+        mean = unflatten(summed.values["weights"], self.state, self.n_cells / n_train)
         content = RecordDict(
             {
                 "arrays": ArrayRecord({name: to_array(value) for name, value in mean.items()}),

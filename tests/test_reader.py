@@ -44,7 +44,7 @@ def test_blocks_give_the_matrix_in_every_format(tmp_path, store, place, chunk_si
     blocks = list(site.iter_counts(columns, chunk_size))
     assert [first for first, _ in blocks] == list(range(0, 60, chunk_size))
     assert all(block.dtype == np.float32 and block.format == "csr" for _, block in blocks)
-    assert all((np.diff(row.indices) > 0).all() for _, block in blocks for row in block)
+    assert all(len(np.unique(row.indices)) == row.nnz for _, block in blocks for row in block)
     np.testing.assert_array_equal(sparse.vstack([b for _, b in blocks]).toarray(), expected)
     whole = sparse.vstack([block for _, block in site.iter_counts(chunk_size=chunk_size)])
     np.testing.assert_array_equal(whole.toarray(), COUNTS)

@@ -97,6 +97,16 @@ def test_integers_must_be_whole():
         fixed.encode(np.array([1.5]))
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_scale_is_multiplied_in_double_precision_before_the_bound(wide):
+    fixed = FixedPoint(BOUND, 3, wide=wide)
+    x = np.linspace(-1, 1, 2**15 + 7, dtype=np.float32) * 3 * BOUND
+    words = fixed.encode(x, scale=1 / 3)
+    np.testing.assert_array_equal(words, fixed.encode(x.astype(np.float64) * (1 / 3)))
+    with pytest.raises(RingError, match="exceeds"):
+        fixed.encode(x)
+
+
 def test_a_shape_comes_back():
     fixed = FixedPoint(BOUND, 2)
     x = np.arange(6.0).reshape(2, 3)

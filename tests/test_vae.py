@@ -101,7 +101,7 @@ def test_one_vector_holds_every_parameter_and_buffer_but_counters():
     }
     vector = flatten(state)
     n_buffers = 2 * (6 + 6 + 8)
-    assert vector.dtype == np.float64
+    assert vector.dtype == np.float32
     assert vector.shape == (sum(p.numel() for p in model.parameters()) + n_buffers,)
     doubled = unflatten(2 * vector, state)
     for name, value in state.items():

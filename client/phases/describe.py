@@ -1,6 +1,7 @@
 """describe: the site's genes, cell types and versions, by name."""
 
 import platform
+from functools import cache
 from importlib.metadata import version
 
 from client.outbox import Outbox
@@ -23,5 +24,9 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     outbox.public("genes", sorted(site.file.genes))
     outbox.public("gene_kind", site.file.gene_kind)
     outbox.public("cell_types", types)
-    versions = {name: version(name) for name in PACKAGES}
-    outbox.public("versions", {"python": platform.python_version(), **versions})
+    outbox.public("versions", _versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

@@ -21,8 +21,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     n_train, n_validation = len(split.train), len(split.validation)
     if n_train < 2:
         raise InputError(f"{site.file.path}: {n_train} cells are left for training; give more")
-    validation_loss = evaluation_loss(model, matrix, split.validation, preset.training, device)
     start = time.perf_counter()
+    validation_loss = evaluation_loss(model, matrix, split.validation, preset.training, device)
     train_loss = fit(
         model,
         matrix,
@@ -32,8 +32,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         seed=site.config.seed,
         device=device,
     )
-    outbox.local(training_seconds=round(time.perf_counter() - start, 4))
-    weights = flatten(state_of(model), n_train / values["n_cells"])
+    outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
+    weights = flatten(state_of(model))
     if not (np.isfinite([train_loss, validation_loss]).all() and np.isfinite(weights).all()):
         message = (
             f"training diverged in round {values['round']}: lower "
@@ -42,6 +42,6 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         raise ConfigError(message, public=message)
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
-    outbox.masked("weights", weights)
+    outbox.masked("weights", weights, n_train / values["n_cells"])
     outbox.masked("train_loss", train_loss * n_train)
     outbox.masked("validation_loss", validation_loss)

@@ -31,10 +31,11 @@ def site_sums(chunks: Iterable[sp.csr_matrix], n_genes: int) -> dict[str, np.nda
         n_cells += counts.shape[0]
         expression = cp10k(counts, library_sizes(counts))
         log = np.log1p(expression.data)
+        genes = expression.indices.astype(np.intp)
         for name, values in zip(
             names, (log, log**2, expression.data, expression.data**2), strict=True
         ):
-            sums[name] += np.bincount(expression.indices, weights=values, minlength=n_genes)
+            sums[name] += np.bincount(genes, weights=values, minlength=n_genes)
     return {"n_cells": np.float64(n_cells), **sums}
 
 

@@ -29,24 +29,20 @@ def averaged_names(state: State) -> list[str]:
     return [name for name, value in state.items() if np.issubdtype(value.dtype, np.floating)]
 
 
-def flatten(state: State, scale: float = 1.0) -> np.ndarray:
-    """The averaged entries times ``scale`` as one float64 vector, in the state's order."""
-    values = [state[name].ravel() for name in averaged_names(state)]
-    vector, start = np.empty(sum(value.size for value in values)), 0
-    for value in values:
-        end = start + value.size
-        np.multiply(value, scale, out=vector[start:end], dtype=np.float64)
-        start = end
-    return vector
+def flatten(state: State) -> np.ndarray:
+    """The averaged entries as one vector, in the state's order."""
+    return np.concatenate([state[name].ravel() for name in averaged_names(state)])
 
 
-def unflatten(vector: np.ndarray, like: State) -> State:
-    """A state with the entries of ``vector`` and the counters of ``like``."""
+def unflatten(vector: np.ndarray, like: State, scale: float = 1.0) -> State:
+    """A state with the entries of ``vector`` times ``scale`` and the counters of ``like``."""
     state, start = dict(like), 0
     for name in averaged_names(like):
         size = like[name].size
-        part = vector[start : start + size]
-        state[name] = part.reshape(like[name].shape).astype(like[name].dtype)
+        part = vector[start : start + size].reshape(like[name].shape)
+        state[name] = np.empty_like(like[name])
+        # Multiplied in double precision, then rounded once.
+        np.multiply(part, scale, out=state[name], dtype=np.float64, casting="same_kind")
         start += size
     if start != len(vector):
         raise ValueError(f"a vector of length {len(vector)} for a state of {start} values")

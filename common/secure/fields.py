@@ -10,7 +10,12 @@ from common.wire import phase_of
 Shapes = dict[str, tuple[int, ...]]
 
 
-def pack(phase: str, values: dict[str, np.ndarray], n_sites: int) -> tuple[np.ndarray, Shapes]:
+def pack(
+    phase: str,
+    values: dict[str, np.ndarray],
+    n_sites: int,
+    scales: dict[str, float] | None = None,
+) -> tuple[np.ndarray, Shapes]:
     """One ring vector of a phase's masked fields, in the order of the wire table.
 
     Parameters
@@ -21,6 +26,8 @@ def pack(phase: str, values: dict[str, np.ndarray], n_sites: int) -> tuple[np.nd
         One array or number per masked field; all of them.
     n_sites
         Sites in the sum.
+    scales
+        Factors by which fields are multiplied on the way.
 
     Returns
     -------
@@ -44,7 +51,8 @@ def pack(phase: str, values: dict[str, np.ndarray], n_sites: int) -> tuple[np.nd
         value, out = np.asarray(values[name]), vector[start : start + sizes[name]]
         start += sizes[name]
         if not field.ring:
-            field.fixed_point(n_sites).encode(value, f"{phase}.{name}", out)
+            scale = (scales or {}).get(name, 1.0)
+            field.fixed_point(n_sites).encode(value, f"{phase}.{name}", out, scale)
         elif value.dtype == np.uint64:
             out[:] = value.ravel()
         else:

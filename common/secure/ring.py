@@ -57,9 +57,13 @@ class FixedPoint:
         return 0 if self.integer else min(MAX_FRACTION_BITS, self._spare_bits)
 
     def encode(
-        self, values: np.ndarray, field: str = "value", out: np.ndarray | None = None
+        self,
+        values: np.ndarray,
+        field: str = "value",
+        out: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> np.ndarray:
-        """Ring words of ``values``.
+        """Ring words of ``values * scale``.
 
         Parameters
         ----------
@@ -67,6 +71,8 @@ class FixedPoint:
             Any shape; converted to float64.
         field
             Its name, for the error.
+        scale
+            Multiplied in float64.
         out
             Receives the words if given: uint64, as long as they are.
 
@@ -86,7 +92,7 @@ class FixedPoint:
         words = out.view(np.int64)
         # In blocks that stay in the processor's cache: a model is millions of values.
         for start in range(0, flat.size, BLOCK):
-            part = flat[start : start + BLOCK].astype(np.float64)
+            part = np.multiply(flat[start : start + BLOCK], scale, dtype=np.float64)
             self._check(part, field)
             # Scaling and splitting by powers of two are exact in float64.
             part *= 2.0**self.fraction_bits
