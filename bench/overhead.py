@@ -24,6 +24,7 @@ from cli.run import execute
 from common.data.split import split_file
 
 AIM = 0.2
+REPEATS = 5
 IMPORT = "import time, torch; t = time.time(); import torch._dynamo; print(time.time() - t)"
 
 
@@ -38,43 +39,51 @@ def import_seconds() -> float:
     return statistics.median(float(run.stdout) for run in runs)
 
 
-def main(data_dir: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        sites, out = Path(folder) / "sites", Path(folder) / "run"
-        split_file(data_dir / "pbmc_5study.h5ad", "batch", sites)
-        run = execute({"data": str(sites)}, out, resources={"init-args-num-cpus": 1})
-        fitting, other, describing = 0.0, Counter(), []
-        for log in out.glob("sites/*/outbox.jsonl"):
-            for line in lines(log):
-                own = line.get("fitting_seconds", 0.0)
-                fitting += own
-                other[line["phase"]] += line["seconds"] - own
-                if line["phase"] == "describe":
-                    describing.append(line["seconds"])
-        ledger = lines(out / "ledger.jsonl")
+def one_run(sites: Path, out: Path, importing: float) -> dict[str, float | dict]:
+    """Seconds of one run, by what they were spent on."""
+    run = execute({"data": str(sites)}, out, resources={"init-args-num-cpus": 1})
+    fitting, other, describing = 0.0, Counter(), []
+    for log in out.glob("sites/*/outbox.jsonl"):
+        for line in lines(log):
+            own = line.get("fitting_seconds", 0.0)
+            fitting += own
+            other[line["phase"]] += line["seconds"] - own
+            if line["phase"] == "describe":
+                describing.append(line["seconds"])
+    ledger = lines(out / "ledger.jsonl")
     moment = datetime.fromisoformat
     described = [moment(line["time"]) for line in ledger if line["phase"] == "describe"]
     total = (moment(run["ended"]) - moment(run["started"])).total_seconds()
-    importing = import_seconds()
     startup = (max(described) - moment(run["started"])).total_seconds()
     startup += importing - len(describing) * min(describing)
     fitting -= importing
     overhead = total - startup - fitting
+    return {
+        "run": total,
+        "start_up": startup,
+        "fitting": fitting,
+        "everything_else": overhead,
+        "of_which_work_at_sites": dict(other),
+        "ratio": overhead / fitting,
+        "megabytes": sum(line["bytes"] for line in ledger) / 1e6,
+    }
+
+
+def main(data_dir: Path) -> None:
+    importing = import_seconds()
+    with tempfile.TemporaryDirectory() as folder:
+        sites = Path(folder) / "sites"
+        split_file(data_dir / "pbmc_5study.h5ad", "batch", sites)
+        runs = [one_run(sites, Path(folder) / f"run-{i}", importing) for i in range(REPEATS)]
+    ratio, low, high = (f([r["ratio"] for r in runs]) for f in (statistics.median, min, max))
     keep(
         "overhead",
         {
             "data": "pbmc_5study, a site per batch",
-            "seconds": {
-                "run": total,
-                "start_up": startup,
-                "fitting": fitting,
-                "everything_else": overhead,
-                "of_which_work_at_sites": dict(other),
-            },
-            "megabytes": sum(line["bytes"] for line in ledger) / 1e6,
+            "runs": runs,
             "claims": {
-                f"at most 20 % of fitting time: {overhead:.1f} s of {fitting:.1f} s, "
-                f"{100 * overhead / fitting:.0f} %": overhead <= AIM * fitting
+                f"at most 20 % of fitting time: {100 * ratio:.1f} % (median of {REPEATS} runs, "
+                f"{100 * low:.1f} to {100 * high:.1f} %)": ratio <= AIM
             },
         },
     )

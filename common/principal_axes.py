@@ -69,29 +69,36 @@ def principal_axes(
     """
     n_genes = len(total)
     mean = total / n_cells
-    covariance = np.zeros((n_genes, n_genes))
-    upper = _upper(n_genes)
-    covariance[upper] = second_moments / n_cells
-    trace = np.trace(covariance)
-    covariance.T[upper] = covariance[upper]
-    covariance -= np.outer(mean, mean)
-    values, vectors = _leading_eigenvectors(covariance, n_axes)
+    upper = np.zeros((n_genes, n_genes))
+    upper[_upper(n_genes)] = second_moments / n_cells
+    values, vectors = _leading_eigenvectors(upper, mean, n_axes)
     # Below it lies the rounding of single-precision products.
-    floor = 1e-6 * trace
+    floor = 1e-6 * np.trace(upper)
     n_axes = min(n_axes, int((values > floor).sum()))
     axes = vectors[:, :n_axes]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)]
     return mean, axes * np.sign(largest)
 
 
-def _leading_eigenvectors(covariance: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Largest eigenvalues, falling, and their vectors: at least ``n`` of them where there are."""
-    from scipy.sparse.linalg import eigsh
+def _leading_eigenvectors(
+    upper: np.ndarray, mean: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues, falling, of the symmetric matrix of ``upper`` less ``mean mean^T``.
 
-    if 4 * n >= len(covariance) or not covariance.any():
-        values, vectors = np.linalg.eigh(covariance)
+    With their vectors, at least ``n`` of them where there are.
+    """
+    n_genes = len(mean)
+    if 4 * n >= n_genes or not upper.any():
+        values, vectors = np.linalg.eigh(upper - np.outer(mean, mean), UPLO="U")
     else:
-        start = np.ones(len(covariance))
-        values, vectors = eigsh(covariance, n, which="LA", v0=start)
+        from scipy.linalg.blas import dsymv
+        from scipy.sparse.linalg import LinearOperator, eigsh
+
+        def product(x: np.ndarray) -> np.ndarray:
+            # The upper triangle by rows is the lower one by columns; the other half is not read.
+            return dsymv(1.0, upper.T, x, lower=1) - mean * (mean @ x)
+
+        covariance = LinearOperator((n_genes, n_genes), matvec=product, dtype=np.float64)
+        values, vectors = eigsh(covariance, n, which="LA", v0=np.ones(n_genes))
     order = np.argsort(values)[::-1]
     return values[order], vectors[:, order]
