@@ -1,7 +1,9 @@
 """Federated against pooled correction on real data: a site per batch, or one site with all cells.
 
-Both sides are the same product with the same settings: the same genes, network, number of epochs,
-hence of updates, and seeds in pairs. `python -m bench.federated_vs_pooled DATA_DIR [SEEDS]`.
+Both sides are the same product with the same settings: the same genes, network, seeds in pairs, and
+number of epochs without early stopping, hence of mini-batches; the sites share them out.
+
+`python -m bench.federated_vs_pooled DATA_DIR [SEEDS]`.
 """
 
 import statistics
@@ -25,13 +27,14 @@ AIMED = (
     "silhouette_batch",
 )
 MARGIN = 0.02
+SETTINGS = {"output": "both", "patience": 0}
 
 
 def scores(data: Path, seed: int) -> dict[str, dict[str, float]]:
     """Scores of each matrix after one run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        execute({"data": str(data), "seed": seed, "output": "both"}, out)
+        execute({"data": str(data), "seed": seed, **SETTINGS}, out)
         overall = evaluate_run(out)["overall"]
     return {
         matrix: {name: score["value"] for name, score in by_metric.items()}
@@ -39,12 +42,13 @@ def scores(data: Path, seed: int) -> dict[str, dict[str, float]]:
     }
 
 
-def compare(federated: list[float], pooled: list[float]) -> dict[str, float | bool]:
+def compare(federated: list[float], pooled: list[float]) -> dict[str, float | bool | dict]:
     """Paired differences over seeds, and whether they keep within the margin."""
     differences = [f - p for f, p in zip(federated, pooled, strict=True)]
     mean = statistics.mean(differences)
     two_se = 2 * statistics.stdev(differences) / len(differences) ** 0.5
     return {
+        "by_seed": {"federated": federated, "pooled": pooled},
         "federated": statistics.mean(federated),
         "pooled": statistics.mean(pooled),
         "difference": mean,
@@ -78,7 +82,8 @@ def main(data_dir: Path, n_seeds: int) -> None:
                 f"(two standard errors {figures['two_standard_errors']:.3f})"
             )
             claims[claim] = figures["not_worse"]
-    keep("federated_vs_pooled", {"seeds": n_seeds, "datasets": results, "claims": claims})
+    figures = {"seeds": n_seeds, "settings": SETTINGS, "datasets": results, "claims": claims}
+    keep("federated_vs_pooled", figures)
 
 
 if __name__ == "__main__":
