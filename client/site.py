@@ -201,7 +201,10 @@ def _simulated_file(config: RunConfig, out: Path, index: int, n_sites: int) -> P
         return _demo_file(out / "data", index, n_sites, config.seed)
     folder = Path(config.data).expanduser()
     if not folder.is_dir():
-        raise InputError(f"data = {config.data!r} is not a folder; give one with a .h5ad per site")
+        raise InputError(
+            f"data = {config.data!r} is not a folder; give the absolute path of one with a .h5ad "
+            "per site"
+        )
     files = sorted(folder.glob("*.h5ad"))
     if len(files) != n_sites:
         raise ConfigError(

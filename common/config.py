@@ -147,5 +147,16 @@ class NodeConfig(_Settings):
 
 
 def run_folder(config: RunConfig, run_id: int) -> Path:
-    """Where a run's results go: ``out``, or a folder named after the run in the home directory."""
-    return Path(config.out) if config.out else Path.home() / "syncytium-runs" / str(run_id)
+    """Where a run's results go: ``out``, or a folder named after the run in the home directory.
+
+    Raises
+    ------
+    ConfigError
+        ``out`` is relative: Flower's processes have working directories of their own.
+    """
+    if not config.out:
+        return Path.home() / "syncytium-runs" / str(run_id)
+    folder = Path(config.out).expanduser()
+    if not folder.is_absolute():
+        raise ConfigError(f"out = {config.out!r}: `flwr run` needs an absolute path")
+    return folder

@@ -63,8 +63,8 @@ def fit(
     """Train ``model`` in place for one round's local epochs.
 
     Randomness depends on ``seed`` and ``round_`` alone, so that sites with the same cells make the
-    same steps; the process's own random state is left as it was. A last mini-batch of fewer than
-    ``batch_size`` cells is dropped, unless it is the only one.
+    same steps; the process's own random state is left as it was. Every cell is in one mini-batch of
+    an epoch: they have ``batch_size`` cells or evenly a little fewer, and never a single one.
 
     Parameters
     ----------
@@ -96,23 +96,22 @@ def fit(
         optimizer = torch.optim.Adam(
             model.parameters(), lr=learning_rate_at(training, round_), fused=True
         )
-        batch_size = min(training.batch_size, len(rows))
-        n_batches = len(rows) // batch_size
+        n_batches = min(math.ceil(len(rows) / training.batch_size), len(rows) // 2)
         permuted = order.permutation(rows)
         loss_sum = torch.zeros((), device=device)
         for epoch in range(training.local_epochs):
             if epoch and training.reshuffle:
                 permuted = order.permutation(rows)
             loss_sum.zero_()
-            for batch in np.split(permuted[: n_batches * batch_size], n_batches):
+            for batch in np.array_split(permuted, n_batches):
                 x_BG = matrix.scaled(batch).to(device, non_blocking=True)
                 reconstruction, kl = model.losses(x_BG, noise)
                 loss = reconstruction + training.kl_weight * kl
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
-                loss_sum += loss.detach()
-        return float(loss_sum) / n_batches
+                loss_sum += loss.detach() * len(batch)
+        return float(loss_sum) / len(rows)
 
 
 @torch.no_grad()

@@ -67,9 +67,13 @@ class Pooled:
             for epoch in range(t.local_epochs):
                 if epoch == 0 or t.reshuffle:
                     permuted = order.permutation(train)
-                size = min(t.batch_size, len(train))
-                for first in range(0, len(train) - size + 1, size):
+                # As few steps as keep to batch_size, the first ones with a cell more.
+                small, n_larger = divmod(len(train), -(-len(train) // t.batch_size))
+                first = 0
+                while first < len(train):
+                    size = small + (n_larger > 0)
                     rows = permuted[first : first + size]
+                    first, n_larger = first + size, n_larger - 1
                     batch = x[np.concatenate([rows + k * n_cells for k in range(self.copies)])]
                     mean, log_var = model.encode(batch)
                     eps = torch.randn((size, mean.shape[1]), generator=noise)

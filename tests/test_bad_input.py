@@ -155,9 +155,7 @@ def test_a_file_that_is_no_h5ad(tmp_path, text):
 def test_a_missing_folder(tmp_path):
     with pytest.raises(SiteFailure) as caught:
         federate(tmp_path / "out", tmp_path / "absent", 1)
-    assert_failed_cleanly(
-        tmp_path / "out", caught.value, "absent", "give one with a .h5ad per site"
-    )
+    assert_failed_cleanly(tmp_path / "out", caught.value, "absent", "give the absolute path of one")
 
 
 def test_no_gene_in_common(tmp_path):
