@@ -11,7 +11,9 @@ install: $(STAMP)
 # torch first and with its own dependencies: the platform decides which build. The rest of the lock
 # is complete, so nothing else is resolved (crypten's stated dependencies cannot be installed).
 $(STAMP): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one with make PYTHON=python3.12"; exit 2; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

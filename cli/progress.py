@@ -94,22 +94,30 @@ class RunProgress:
         run = json.loads(self._run_file.read_text()) if self._run_file.exists() else {}
         self._rounds = run.get("n_rounds", 0)
         self.news = False
-        for line in self._metrics.new():
+        # One look may find messages and rounds: they are told in the order they happened.
+        lines = sorted([*self._ledger.new(), *self._metrics.new()], key=lambda line: line["time"])
+        for line in lines:
             self.news = True
-            self._round = line["round"]
-            self._loss = line["validation_loss_before"] or line["train_loss"]
-            self._say(
-                f"  round {self._round} of {self._rounds}: loss {self._loss:.4f}, "
-                f"{line['seconds']:.1f} s"
-            )
-        for line in self._ledger.new():
-            self.news = True
-            self._bytes += line["bytes"]
-            if line["phase"] in PHASES and line["phase"] != self._phase:
-                self._phase = line["phase"]
-                self._say(f"{PHASES[self._phase]} ({self._traffic})")
+            if "phase" in line:
+                self._tell_message(line)
+            else:
+                self._tell_round(line)
         self._show()
         return run
+
+    def _tell_message(self, line: dict[str, Any]) -> None:
+        self._bytes += line["bytes"]
+        if line["phase"] in PHASES and line["phase"] != self._phase:
+            self._phase = line["phase"]
+            self._say(f"{PHASES[self._phase]} ({self._traffic})")
+
+    def _tell_round(self, line: dict[str, Any]) -> None:
+        self._round = line["round"]
+        self._loss = line["validation_loss_before"] or line["train_loss"]
+        self._say(
+            f"  round {self._round} of {self._rounds}: loss {self._loss:.4f}, "
+            f"{line['seconds']:.1f} s"
+        )
 
     @property
     def _traffic(self) -> str:

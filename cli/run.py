@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 import tomllib
@@ -102,35 +103,57 @@ def execute(
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
     if (out / "run.json").exists():
         raise RunError(f"{shown(out)} holds a run already: give --out another folder")
-    federation_config = {}
+    federation_config: dict[str, float] = {}
     resolve(config)
     if superlink is not None:
         _refuse_site_settings(config)
     else:
-        folder = Path(config.data).expanduser().absolute()
-        n_sites = len(site_files(folder))
-        config = RunConfig.parse(
-            {**config.flat(), "data": str(folder), "n-sites": n_sites}, where=where
-        )
+        config = _with_files(config, where)
+        n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
         federation_config |= resources or {}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"the run folder {out} cannot be made: {error}") from None
-    log = out / "flower.log"
     screen = console()
-    with stops(), _flower(superlink, log) as flower, RunProgress(out, screen) as progress:
+    with stops():
+        try:
+            result = _run(config, out, superlink, federation_config, screen)
+        finally:
+            # A simulated site's own end removes it; that of a failed run did not come.
+            if superlink is None:
+                for cache in out.glob("sites/*/cache"):
+                    shutil.rmtree(cache, ignore_errors=True)
+    summarise(result, out, screen)
+    return result
+
+
+def _run(
+    config: RunConfig,
+    out: Path,
+    superlink: str | None,
+    federation_config: dict[str, float],
+    screen: Console,
+) -> dict[str, Any]:
+    """Submit, and follow until the end; returns ``run.json``."""
+    log = out / "flower.log"
+    with _flower(superlink, log) as flower, RunProgress(out, screen) as progress:
         with tempfile.TemporaryDirectory() as folder:
             run_id = flower.submit(config.flat(), federation_config, Path(folder))
         try:
-            result = _follow(flower, run_id, progress, log)
+            return _follow(flower, run_id, progress, log)
         except KeyboardInterrupt:
             if superlink is not None:
                 flower.stop(run_id)
             raise
-    summarise(result, out, screen)
-    return result
+
+
+def _with_files(config: RunConfig, where: str) -> RunConfig:
+    """A simulation's settings with its folder made absolute and its files counted."""
+    folder = Path(config.data).expanduser().absolute()
+    n_sites = len(site_files(folder))
+    return RunConfig.parse({**config.flat(), "data": str(folder), "n-sites": n_sites}, where=where)
 
 
 def _refuse_site_settings(config: RunConfig) -> None:

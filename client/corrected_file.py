@@ -54,7 +54,8 @@ def write_corrected(
     Raises
     ------
     InputError
-        The folder cannot be written or the disk is full; nothing is left behind.
+        The folder cannot be written, the disk is full, or the source is gone; nothing is left
+        behind.
     """
     from anndata.io import write_elem
 
@@ -98,8 +99,14 @@ def write_corrected(
 
 
 def _copy(source: Path, partial: Path) -> None:
-    with h5py.File(source, "r") as file:
-        current = isinstance(file["obs"], h5py.Group)
+    try:
+        with h5py.File(source, "r") as file:
+            current = isinstance(file["obs"], h5py.Group)
+    except OSError as error:
+        raise InputError(
+            f"{source} can no longer be read ({error}); put it back as it was and run again",
+            public="the site's file can no longer be read; its own log has the reason",
+        ) from error
     if current:
         shutil.copyfile(source, partial)
         return
@@ -151,8 +158,12 @@ def _write_chunks(
     dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     start = 0
     for chunk in chunks:
+        if chunk.shape[1:] != shape[1:] or start + len(chunk) > shape[0]:
+            raise ValueError(f"{key}: cells {start} on are {chunk.shape}, of {shape} in all")
         dataset[start : start + len(chunk)] = chunk
         start += len(chunk)
+    if start != shape[0]:
+        raise ValueError(f"{key}: {start} of {shape[0]} cells were given")
 
 
 def _add_column(obs: h5py.Group, name: str, values: np.ndarray) -> None:

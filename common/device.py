@@ -32,8 +32,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def memory_guard(device: torch.device, batch_size: int) -> Iterator[None]:
-    """Turn the device's out-of-memory error into one that says what to change.
+def memory_guard(
+    device: torch.device, n_cells: int, settings: str = "n-top-genes or hidden"
+) -> Iterator[None]:
+    """Turn the device's out-of-memory error into one that says which settings to lower.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def memory_guard(device: torch.device, batch_size: int) -> Iterator[None]:
             raise
         other = "" if device.type == "cpu" else ", or set device = 'cpu' in node-config"
         message = (
-            f"{device} ran out of memory with {batch_size} cells at a time; lower batch-size or "
-            f"n-top-genes, or free the device{other}"
+            f"{device} ran out of memory with {n_cells} cells at a time; lower {settings}, or "
+            f"free the device{other}"
         )
         raise DeviceError(message, public=message) from error

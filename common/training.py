@@ -88,7 +88,8 @@ def fit(
         The device ran out of memory.
     """
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), memory_guard(device, training.batch_size):
+    guard = memory_guard(device, training.batch_size, "batch-size or n-top-genes")
+    with torch.random.fork_rng(devices=devices), guard:
         torch.manual_seed(seed + 7919 * round_)
         noise = torch.Generator().manual_seed(seed + 7919 * round_ + 1)
         order = np.random.default_rng([seed, round_ if training.reshuffle else 0])

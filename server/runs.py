@@ -84,11 +84,11 @@ class RunFolder:
 
     def ledger(self, **line: Any) -> None:
         """Append a line to ``ledger.jsonl``: one message."""
-        self._append("ledger.jsonl", {"time": _now(), **line})
+        self._append("ledger.jsonl", line)
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with (self.path / name).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"time": _now(), **line}) + "\n")
 
     def _write(self) -> None:
         partial = self.path / ".run.json.part"

@@ -1,9 +1,11 @@
 """Run and node settings: unknown keys and wrong values are refused with the mend."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from common.config import NodeConfig, RunConfig
+from common.config import NodeConfig, RunConfig, run_folder
 from common.errors import ConfigError
 from common.presets import PRESETS, resolve
 
@@ -86,3 +88,10 @@ def test_values_of_the_run_replace_the_presets():
 def test_sizes_too_small_to_train_are_refused(key, value):
     with pytest.raises(ConfigError, match=key.replace("_", "-")):
         resolve(parse(**{key: value}))
+
+
+def test_where_a_run_is_kept():
+    assert run_folder(parse(out="~/runs/a"), 7) == Path.home() / "runs" / "a"
+    assert run_folder(parse(), 7) == Path.home() / "syncytium-runs" / "7"
+    with pytest.raises(ConfigError, match=r"out = 'runs/a': `flwr run` needs an absolute path"):
+        run_folder(parse(out="runs/a"), 7)

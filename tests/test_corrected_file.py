@@ -217,3 +217,20 @@ def test_the_copy_is_as_private_as_the_source(tmp_path, mode):
     source.chmod(mode)
     corrected(source, tmp_path / "corrected.h5ad")
     assert stat.S_IMODE((tmp_path / "corrected.h5ad").stat().st_mode) == mode
+
+
+@pytest.mark.parametrize(
+    "wrong", [DECODED[:-1], np.vstack([DECODED, DECODED[:1]]), DECODED[:, :1], DECODED[:, [0] * 4]]
+)
+def test_chunks_that_do_not_cover_the_cells_write_nothing(tmp_path, wrong):
+    source, target = write(tmp_path, annotated(COUNTS)), tmp_path / "out" / "corrected.h5ad"
+    with pytest.raises(ValueError, match="decoded: "):
+        corrected(source, target, outputs={"decoded": chunks(wrong)})
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_source_that_is_gone_is_named(tmp_path):
+    target = tmp_path / "out" / "corrected.h5ad"
+    with pytest.raises(InputError, match=r"gone\.h5ad can no longer be read"):
+        corrected(tmp_path / "gone.h5ad", target)
+    assert list(target.parent.iterdir()) == []

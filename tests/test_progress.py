@@ -15,6 +15,7 @@ class Folder:
 
     def __init__(self, path, **console):
         self.path = path
+        self.clock = 0
         self.screen = io.StringIO()
         self.progress = RunProgress(path, Console(file=self.screen, width=100, **console))
 
@@ -23,12 +24,16 @@ class Folder:
         with (self.path / name).open("a") as file:
             file.write("\n".join(map(json.dumps, lines)) + end)
 
+    def now(self):
+        self.clock += 1
+        return f"2026-11-21T10:00:{self.clock:06.3f}+00:00"
+
     def message(self, phase, n_bytes):
-        self.append("ledger.jsonl", {"phase": phase, "bytes": n_bytes})
+        self.append("ledger.jsonl", {"time": self.now(), "phase": phase, "bytes": n_bytes})
 
     def round(self, number, loss, train_loss=0.75):
         line = {"round": number, "validation_loss_before": loss, "train_loss": train_loss}
-        self.append("metrics.jsonl", {**line, "seconds": 1.26})
+        self.append("metrics.jsonl", {"time": self.now(), **line, "seconds": 1.26})
 
     def run(self, **entries):
         self.path.mkdir(exist_ok=True)
@@ -71,7 +76,8 @@ def test_what_was_read_is_not_read_again(folder):
 
 def test_a_half_written_line_is_left_for_the_next_look(folder):
     folder.message("describe", 1_000_000)
-    folder.append("ledger.jsonl", {"phase": "moments", "bytes": 2_000_000}, end="")
+    half = {"time": folder.now(), "phase": "moments", "bytes": 2_000_000}
+    folder.append("ledger.jsonl", half, end="")
     folder.progress.update()
     assert folder.said() == ["sites describe themselves (1.0 MB sent)"]
     folder.progress.update()
@@ -84,7 +90,8 @@ def test_a_half_written_line_is_left_for_the_next_look(folder):
 
 def test_a_line_may_be_cut_anywhere(folder):
     folder.run(n_rounds=2)
-    line = json.dumps({"phase": "Größe", "bytes": 3_000_000}, ensure_ascii=False).encode() + b"\n"
+    entry = {"time": folder.now(), "phase": "Größe", "bytes": 3_000_000}
+    line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
     ledger = folder.path / "ledger.jsonl"
     for byte in line:
         assert folder.progress.update() == {"n_rounds": 2}
@@ -109,6 +116,22 @@ def test_rounds_and_their_loss(folder):
     folder.progress.update()
     expected = ["  round 2 of 3: loss 0.7500, 1.3 s", "  round 3 of 3: loss 0.2500, 1.3 s"]
     assert folder.said() == expected
+
+
+def test_what_one_look_finds_is_told_in_its_order(folder):
+    folder.run(n_rounds=2)
+    folder.message("fit", 0)
+    folder.round(1, 0.5)
+    folder.message("fit", 0)
+    folder.round(2, 0.25)
+    folder.message("latents", 0)
+    folder.progress.update()
+    assert folder.said() == [
+        "training (0.0 MB sent)",
+        "  round 1 of 2: loss 0.5000, 1.3 s",
+        "  round 2 of 2: loss 0.2500, 1.3 s",
+        "decoder and reference means (0.0 MB sent)",
+    ]
 
 
 def test_a_phase_that_is_not_shown_counts_its_bytes(folder):

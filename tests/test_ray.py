@@ -159,6 +159,7 @@ def test_a_failed_run_says_so(failed):
     assert "site-2.h5ad" in run["error"]
     assert not list(failed.out.rglob("corrected.h5ad"))
     assert leftovers(failed.out) == []
+    assert not list(failed.out.glob("sites/*/cache"))
     # What the sites said is kept, since the SuperLink that knew it is gone.
     assert "site-2.h5ad" in (failed.out / "flower.log").read_text()
 

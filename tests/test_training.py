@@ -126,7 +126,7 @@ def test_the_learning_rate_falls_to_a_fraction():
 
 def test_out_of_memory_says_what_to_change():
     with (
-        pytest.raises(DeviceError, match=r"128 cells at a time; lower batch-size"),
+        pytest.raises(DeviceError, match=r"128 cells at a time; lower n-top-genes"),
         memory_guard(CPU, 128),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory")
