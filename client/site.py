@@ -141,9 +141,12 @@ class Site:
             shutil.rmtree(self._counts_folder(panel.vocabulary), ignore_errors=True)
         return ExpressionMatrix(_open_csr(folder), panel.scaling())
 
-    def latent(self, panel: Panel, run: str, encode: Callable[[], np.ndarray]) -> np.ndarray:
-        """Latents of a run's trained model, (n_cells, latent_dim), encoded once and then read."""
-        path = self._latent_path(panel, run)
+    def latent(self, panel: Panel, encoder: str, encode: Callable[[], np.ndarray]) -> np.ndarray:
+        """Latents of every cell, (n_cells, latent_dim), encoded once and then read.
+
+        ``encoder`` is a hash of the network's encoder.
+        """
+        path = self._latent_path(panel, encoder)
         if path.is_file():
             return np.load(path)
         latent = encode()
@@ -153,13 +156,14 @@ class Site:
             (Path(partial) / path.name).replace(path)
         return latent
 
-    def drop_latent(self, panel: Panel, run: str) -> None:
-        """Remove what :meth:`latent` keeps: no other run needs it."""
-        self._latent_path(panel, run).unlink(missing_ok=True)
+    def drop_latent(self, panel: Panel, encoder: str) -> None:
+        """Remove what :meth:`latent` keeps: a corrected file has it, and no other run needs it."""
+        self._latent_path(panel, encoder).unlink(missing_ok=True)
 
-    def _latent_path(self, panel: Panel, run: str) -> Path:
-        name = f"{self.fingerprint[:16]}-{panel.digest[:16]}-{run}-latent.npy"
-        return self.cache_dir / name
+    def _latent_path(self, panel: Panel, encoder: str) -> Path:
+        scaling = hashlib.blake2b(panel.mean.tobytes() + panel.sd.tobytes(), digest_size=8)
+        parts = (self.fingerprint[:16], panel.digest[:16], scaling.hexdigest(), encoder[:16])
+        return self.cache_dir / f"{'-'.join(parts)}-latent.npy"
 
     def counts(self, vocabulary: Sequence[str]) -> sp.csr_matrix:
         """Counts of the agreed genes on memory maps, kept until :meth:`matrix` is made of them.

@@ -99,3 +99,21 @@ def test_refit_from_sums_is_the_pooled_least_squares():
     with torch.no_grad():
         fitted = (model.decode(z) - x).square().mean().item()
     assert fitted == pytest.approx(((design @ expected - residual) ** 2).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["default", "fedscgen"])
+def test_the_encoders_digest_changes_with_what_decides_the_latents(name):
+    model, x = build_model(small_preset(name), 20, 0).eval(), torch.randn(7, 20)
+    for key, value in model.state_dict().items():
+        if not value.dtype.is_floating_point:
+            continue
+        other = build_model(small_preset(name), 20, 0).eval()
+        assert other.encoder_digest() == model.encoder_digest()
+        other.state_dict()[key].add_(0.5)
+        with torch.no_grad():
+            same = torch.equal(model.encode(x)[0], other.encode(x)[0])
+        if not same:
+            assert other.encoder_digest() != model.encoder_digest()
+        if "decoder" in key:
+            assert same
+            assert other.encoder_digest() == model.encoder_digest()

@@ -162,6 +162,24 @@ def test_a_second_message_reads_the_cache(path, tmp_path, preprocessed):
     assert len(list((tmp_path / "output/cache").iterdir())) == 1
 
 
+def test_latents_are_encoded_once_for_an_encoder_and_a_scaling(path, tmp_path):
+    encoded = []
+
+    def encode():
+        encoded.append(len(encoded))
+        return np.full((65, 3), len(encoded), dtype=np.float32)
+
+    other = Panel(VOCABULARY, GENES, np.ones(20), np.ones(20))
+    for panel, encoder in ((PANEL, "a"), (PANEL, "a"), (PANEL, "b"), (other, "a"), (PANEL, "b")):
+        latent = real(path, tmp_path).latent(panel, encoder, encode)
+        assert latent.shape == (65, 3)
+    assert encoded == [0, 1, 2]
+    assert (latent == 2).all()
+    assert len(list((tmp_path / "output/cache").iterdir())) == 3
+    real(path, tmp_path).drop_latent(PANEL, "b")
+    assert (real(path, tmp_path).latent(PANEL, "b", encode) == 4).all()
+
+
 def test_a_changed_file_is_read_anew(path, tmp_path, preprocessed):
     first = real(path, tmp_path).matrix(PANEL).log(slice(None))
     data = anndata.read_h5ad(path)
@@ -302,3 +320,19 @@ def test_a_real_node_describes_itself(path, tmp_path):
     assert public["genes"] == sorted(f"G{i}" for i in range(60))
     assert public["cell_types"] == ["A", "B"]
     assert (tmp_path / "output/outbox.jsonl").exists()
+
+
+def test_a_run_encodes_each_site_once(tmp_path, monkeypatch):
+    from client.phases import correct, latents
+
+    encoded, encode = [], latents.encode
+
+    def counting(model, matrix, device):
+        encoded.append(matrix.shape[0])
+        return encode(model, matrix, device)
+
+    monkeypatch.setattr(latents, "encode", counting)
+    monkeypatch.setattr(correct, "encode", counting)
+    data = write_sites(tmp_path / "data", [site(CELLS, seed=s) for s in range(2)])
+    federate(tmp_path / "out", data, 2)
+    assert encoded == [65, 65]

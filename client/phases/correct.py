@@ -17,7 +17,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     matrix = site.matrix(panel)
     means = request.arrays("references").get("mean")
     references = dict(zip(values["referenced"], means if means is not None else [], strict=True))
-    latent = site.latent(panel, values["run"], lambda: encode(model, matrix, device))
+    encoder = model.encoder_digest()
+    latent = site.latent(panel, encoder, lambda: encode(model, matrix, device))
     corrected, shifted = shift(latent, site.file.batches, site.file.cell_types, references)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
     write_corrected(
@@ -44,6 +45,6 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     )
     outbox.masked("n_cells", np.float64(len(latent)))
     outbox.masked("n_shifted", np.float64(shifted.sum()))
-    site.drop_latent(panel, values["run"])
+    site.drop_latent(panel, encoder)
     if site.simulated:
         site.drop_cache()

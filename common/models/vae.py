@@ -9,6 +9,7 @@ Lotfollahi et al. 2019 (scGen), doi:10.1038/s41592-019-0494-8; Bakhtiari et al. 
 doi:10.1186/s13059-025-03684-9.
 """
 
+import hashlib
 import itertools
 from dataclasses import dataclass
 
@@ -85,6 +86,14 @@ class VAE(nn.Module):
         """Posterior mean and log variance, each (n_cells, latent_dim)."""
         h_BH = self.encoder(x_BG)
         return self.mean(h_BH), self.log_var(h_BH)
+
+    def encoder_digest(self) -> str:
+        """A hash of the values that decide the latents."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, value in self.state_dict().items():
+            if "decoder" not in name:
+                digest.update(value.detach().cpu().contiguous().numpy())
+        return digest.hexdigest()
 
     def decode(self, z_BD: torch.Tensor) -> torch.Tensor:
         """Expected expression (n_cells, n_genes)."""
