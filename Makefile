@@ -11,13 +11,18 @@ install: $(STAMP)
 # torch first and with its own dependencies: the platform decides which build. The rest of the lock
 # is complete, so nothing else is resolved (crypten's stated dependencies cannot be installed).
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
-	{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one with make PYTHON=python3.12"; exit 2; }
-	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+# Also in place of a half-made one.
+.PHONY: venv
+venv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one with make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,16 @@ class Commands(TyperGroup):
 def stops() -> Iterator[None]:
     """Let SIGTERM and a closed terminal end the block as Ctrl-C does, with all it cleans up."""
 
-    def stop(number: int, _: Any) -> None:
-        # Once: the second must not interrupt the cleaning up.
-        signal.signal(number, signal.SIG_IGN)
+    def stop(*_: Any) -> None:
+        # Once: neither of them may interrupt the cleaning up.
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
+    if threading.current_thread() is not threading.main_thread():
+        # Python hands signals to the main thread only.
+        yield
+        return
     numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
     # What is ignored stays so, as under nohup.
     before = {n: signal.getsignal(n) for n in numbers if n is not None}

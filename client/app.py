@@ -12,7 +12,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from client.outbox import Outbox, refusal
-from client.site import Site, is_simulated
+from client.site import Site, is_simulated, outbox_log_of
 from common.errors import SyncytiumError
 from common.secure.backend import backend
 from common.wire import PHASES
@@ -33,7 +33,7 @@ def answer(message: Message, context: Context) -> Message:
         content = _work(site, phase, Request(message.content))
     except Exception as error:
         kind, reason = _refused(error, phase, site.node.data_path if site else "", simulated)
-        log = site.outbox_log if site else None
+        log = site.outbox_log if site else outbox_log_of(dict(context.node_config))
         content = to_record(refusal(phase, kind, reason, log), {})
     return Message(content, reply_to=message)
 

@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from common.training import Split, split_cells
 logger = logging.getLogger("syncytium.site")
 
 FORMAT = 1
+OUTBOX = "outbox.jsonl"
 DEMO_CELLS_PER_SITE = 1000
 
 
@@ -66,10 +67,10 @@ class Site:
         InputError
             The simulation's data folder does not exist.
         """
-        config = RunConfig.parse(run_config, where="run config")
         if not is_simulated(node_config):
-            own = {k: v for k, v in node_config.items() if k not in _SIMULATION_KEYS}
-            return cls(config, NodeConfig.parse(own, where="node config"), simulated=False)
+            node = _own_config(node_config)
+            return cls(_run_config(run_config), node, simulated=False)
+        config = _run_config(run_config)
         index, n_sites = int(node_config["partition-id"]), int(node_config["num-partitions"])
         out = run_folder(config, run_id)
         path = _simulated_file(config, out, index, n_sites)
@@ -103,7 +104,7 @@ class Site:
     @property
     def outbox_log(self) -> Path:
         """The append-only log of every field that left."""
-        return self.output_dir / "outbox.jsonl"
+        return self.output_dir / OUTBOX
 
     @cached_property
     def keys(self) -> dict[str, str]:
@@ -141,24 +142,31 @@ class Site:
             shutil.rmtree(self._counts_folder(panel.vocabulary), ignore_errors=True)
         return ExpressionMatrix(_open_csr(folder), panel.scaling())
 
-    def latent(self, panel: Panel, encoder: str, encode: Callable[[], np.ndarray]) -> np.ndarray:
-        """Latents of every cell, (n_cells, latent_dim), encoded once and then read.
+    def kept_latent(self, panel: Panel, encoder: str) -> np.ndarray | None:
+        """What :meth:`keep_latent` kept for this encoder, if it did."""
+        path = self._latent_path(panel, encoder)
+        return np.load(path) if path.is_file() else None
 
-        ``encoder`` is a hash of the network's encoder.
+    def keep_latent(self, panel: Panel, encoder: str, latent: np.ndarray) -> None:
+        """Keep the cells' latents for the correction, in place of any others of this file.
+
+        A disk without room costs a second encoding and nothing else. ``encoder`` is a hash of the
+        network's encoder.
         """
         path = self._latent_path(panel, encoder)
-        if path.is_file():
-            return np.load(path)
-        latent = encode()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as partial:
-            np.save(Path(partial) / path.name, latent)
-            (Path(partial) / path.name).replace(path)
-        return latent
+        self.drop_latents()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as partial:
+                np.save(Path(partial) / path.name, latent)
+                (Path(partial) / path.name).replace(path)
+        except OSError as error:
+            logger.warning("%s: latents are not kept: %s", self.name, error)
 
-    def drop_latent(self, panel: Panel, encoder: str) -> None:
-        """Remove what :meth:`latent` keeps: a corrected file has it, and no other run needs it."""
-        self._latent_path(panel, encoder).unlink(missing_ok=True)
+    def drop_latents(self) -> None:
+        """Remove kept latents: the corrected file has them, and no other run needs them."""
+        for path in self.cache_dir.glob(f"{self.fingerprint[:16]}-*-latent.npy"):
+            path.unlink(missing_ok=True)
 
     def _latent_path(self, panel: Panel, encoder: str) -> Path:
         scaling = hashlib.blake2b(panel.mean.tobytes() + panel.sd.tobytes(), digest_size=8)
@@ -190,9 +198,32 @@ class Site:
     def drop_cache(self) -> None:
         """Remove the preprocessed matrices."""
         shutil.rmtree(self.cache_dir, ignore_errors=True)
+        # Open maps would keep the removed files' room taken.
+        _open_csr.cache_clear()
 
 
 _SIMULATION_KEYS = ("partition-id", "num-partitions")
+
+
+def _own_config(node_config: dict[str, Any]) -> NodeConfig:
+    own = {k: v for k, v in node_config.items() if k not in _SIMULATION_KEYS}
+    return NodeConfig.parse(own, where="node config")
+
+
+def _run_config(run_config: dict[str, Any]) -> RunConfig:
+    try:
+        return RunConfig.parse(run_config, where="run config")
+    except ConfigError as error:
+        # It names nothing but what the coordinator wrote itself.
+        raise ConfigError(str(error), public=str(error)) from None
+
+
+def outbox_log_of(node_config: dict[str, Any]) -> Path | None:
+    """A real site's log, whatever else of its settings is wrong; None if that cannot be told."""
+    if is_simulated(node_config) or not isinstance(node_config.get("output-dir", ""), str):
+        return None
+    folder = node_config.get("output-dir") or NodeConfig.model_fields["output_dir"].default
+    return Path(folder).expanduser().resolve() / OUTBOX
 
 
 def is_simulated(node_config: dict[str, Any]) -> bool:

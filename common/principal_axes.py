@@ -1,5 +1,7 @@
 """Pooled principal axes from summed second moments: PCA of cells that are never pooled."""
 
+import contextlib
+
 import numpy as np
 import torch
 
@@ -87,18 +89,21 @@ def _leading_eigenvectors(
 
     With their vectors, at least ``n`` of them where there are.
     """
-    n_genes = len(mean)
-    if 4 * n >= n_genes or not upper.any():
-        values, vectors = np.linalg.eigh(upper - np.outer(mean, mean), UPLO="U")
-    else:
-        from scipy.linalg.blas import dsymv
-        from scipy.sparse.linalg import LinearOperator, eigsh
+    from scipy.linalg.blas import dsymv
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-        def product(x: np.ndarray) -> np.ndarray:
-            # The upper triangle by rows is the lower one by columns; the other half is not read.
-            return dsymv(1.0, upper.T, x, lower=1) - mean * (mean @ x)
+    def product(x: np.ndarray) -> np.ndarray:
+        # The upper triangle by rows is the lower one by columns; the other half is not read.
+        return dsymv(1.0, upper.T, x, lower=1) - mean * (mean @ x)
 
+    n_genes, found = len(mean), None
+    if 4 * n < n_genes:
         covariance = LinearOperator((n_genes, n_genes), matvec=product, dtype=np.float64)
-        values, vectors = eigsh(covariance, n, which="LA", v0=np.ones(n_genes))
+        # It cannot start where the covariance is zero.
+        with contextlib.suppress(ArpackError):
+            found = eigsh(covariance, n, which="LA", v0=np.ones(n_genes))
+    if found is None:
+        found = np.linalg.eigh(upper - np.outer(mean, mean), UPLO="U")
+    values, vectors = found
     order = np.argsort(values)[::-1]
     return values[order], vectors[:, order]

@@ -64,7 +64,8 @@ def fit(
 
     Randomness depends on ``seed`` and ``round_`` alone, so that sites with the same cells make the
     same steps; the process's own random state is left as it was. Every cell is in one mini-batch of
-    an epoch: they have ``batch_size`` cells or evenly a little fewer, and never a single one.
+    an epoch: they have ``batch_size`` cells or evenly a little fewer; one has a cell more
+    where another would have a single one.
 
     Parameters
     ----------

@@ -61,9 +61,10 @@ def from_array(array: Array) -> np.ndarray:
     if array.stype != STYPE or npy.read_magic(file) != (1, 0):
         raise WireError(f"an array of type {array.stype} cannot be read; use the same version")
     shape, fortran_order, dtype = npy.read_array_header_1_0(file)
-    if fortran_order or dtype.hasobject:
+    if dtype.hasobject:
         raise WireError(f"an array of {dtype} cannot be read; use the same version")
-    return np.frombuffer(array.data, dtype, offset=file.tell()).reshape(shape)
+    values = np.frombuffer(array.data, dtype, offset=file.tell())
+    return values.reshape(shape, order="F" if fortran_order else "C")
 
 
 def values_of(record: RecordDict) -> dict[str, Any]:

@@ -81,27 +81,35 @@ class SecureSum(PhaseStrategy[Summed]):
         self._uploads: dict[str, Arrays] = {}
 
     def receive(self, reply: Message) -> None:
-        """Add an upload to the running sum; its vector is not kept.
+        """Add an upload to the running sum and take it out of the reply, to free its memory.
 
         Raises
         ------
         SecureSumError
-            It does not fit the uploads before it.
+            It does not fit the uploads before it, or the site has uploaded already.
         """
+        site = str(reply.metadata.src_node_id)
         upload = arrays_of(reply.content, "upload")
+        del reply.content["upload"]
         vector = upload.pop(VECTOR)
+        if site in self._uploads:
+            raise SecureSumError(f"{self.phase}: site {site} uploaded twice")
+        if vector.dtype != np.uint64 or vector.ndim != 1:
+            raise SecureSumError(
+                f"{self.phase}: site {site} sent {vector.dtype} {vector.shape}, not ring words"
+            )
         shapes = {name: tuple(s) for name, s in values_of(reply.content)["shapes"].items()}
         if self._total is None:
             self._total, self._shapes = vector.copy(), shapes
         elif (shapes, vector.shape) != (self._shapes, self._total.shape):
             raise SecureSumError(
-                f"{self.phase}: sites sent fields of different shapes: {self._shapes} in "
-                f"{len(self._total)} words and {shapes} in {len(vector)}; they do not run the same "
-                "version or the same genes"
+                f"{self.phase}: site {site} sent fields of different shapes than the sites before "
+                f"it: {shapes} in {len(vector)} words, not {self._shapes} in {len(self._total)}; "
+                "they do not run the same version or the same genes"
             )
         else:
             np.add(self._total, vector, out=self._total)
-        self._uploads[str(reply.metadata.src_node_id)] = upload
+        self._uploads[site] = upload
 
     def configure_reveal(self, replies: list[Message]) -> list[Message]:
         """Ask each survivor to help opening the sum over exactly these survivors."""

@@ -1,6 +1,7 @@
 """A whole federation in one process: a Flower Grid that calls the ClientApp directly."""
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -61,7 +62,8 @@ class InProcessGrid(Grid):
             TaskIdentity.node_id = node_id
             reply = self.tamper(client_app(message, context))
             if reply is not None:
-                self.replies.append(reply)
+                # As over a network: what the coordinator does to it is not seen elsewhere.
+                self.replies.append(deepcopy(reply))
         TaskIdentity.node_id = 1
         return ids
 

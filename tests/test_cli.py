@@ -1,6 +1,10 @@
 """The `syncytium` command: exit codes, what it says, what it refuses before Flower starts."""
 
 import json
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import anndata
@@ -8,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cli.console import console
+from cli.console import console, stops
 from cli.main import app
 from cli.run import read_settings, summarise
 from common.config import RunConfig
@@ -315,3 +319,42 @@ def test_every_phase_has_words_for_the_progress():
     from common.wire import PHASES
 
     assert set(SHOWN) == set(PHASES)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_request_to_end_does_not_interrupt_the_cleaning_up(second):
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt), stops():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        finally:
+            os.kill(os.getpid(), second)
+            time.sleep(0.05)
+            cleaned.append(True)
+    assert cleaned == [True]
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stops():
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.05)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_run_may_be_started_outside_the_main_thread():
+    done = []
+
+    def work():
+        with stops():
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]

@@ -165,6 +165,7 @@ def test_a_failed_run_says_so(failed):
 
 
 def test_a_terminated_run_says_so(terminated):
+    assert not list(terminated.out.glob("sites/*/cache"))
     assert terminated.returncode == 130
     assert "stopped" in terminated.stderr
     assert "Traceback" not in terminated.stderr

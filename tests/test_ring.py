@@ -98,6 +98,19 @@ def test_integers_must_be_whole():
 
 
 @pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("n", [2**15 - 1, 2**15, 2**16 + 7])
+def test_blocks_of_a_long_vector_are_in_their_places(wide, n):
+    fixed = FixedPoint(BOUND, 3, wide=wide)
+    x = np.random.default_rng(n).uniform(-BOUND, BOUND, n)
+    words = fixed.encode(x).view(np.int64)
+    scaled = [round(value * 2.0**fixed.fraction_bits) for value in x.tolist()]
+    if wide:
+        assert (words[:n] + words[n:].astype(object) * 2**32).tolist() == scaled
+    else:
+        assert words.tolist() == scaled
+
+
+@pytest.mark.parametrize("wide", [False, True])
 def test_a_scale_is_multiplied_in_double_precision_before_the_bound(wide):
     fixed = FixedPoint(BOUND, 3, wide=wide)
     x = np.linspace(-1, 1, 2**15 + 7, dtype=np.float32) * 3 * BOUND

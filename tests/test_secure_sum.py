@@ -196,7 +196,7 @@ def test_uploads_of_other_lengths_are_refused():
     strategy = moments()
     strategy.request(0, [1, 2])
     words = np.zeros(N_WORDS, np.uint64)
-    with pytest.raises(SecureSumError, match=r"in 361 words and .* in 360"):
+    with pytest.raises(SecureSumError, match=r"site 2 .* in 360 words, not .* in 361"):
         strategy.aggregate(0, [upload_of(1, words), upload_of(2, words[1:])])
 
 
@@ -226,6 +226,33 @@ def test_a_sum_opens_once():
     assert strategy.aggregate(0, [reply]).count("n_cells") == 1
     with pytest.raises(SecureSumError, match="was opened before"):
         strategy.aggregate(0, [reply])
+
+
+def test_a_strategy_serves_several_rounds():
+    strategy = moments()
+    for round_, n in ((1, 3), (2, 5)):
+        strategy.request(round_, [1, 2])
+        vector = np.full(N_WORDS, n, np.uint64)
+        replies = [upload_of(1, vector), upload_of(2, vector)]
+        assert strategy.aggregate(round_, replies).count("n_cells") == 2 * n
+
+
+def test_a_site_uploads_once():
+    strategy = moments()
+    strategy.request(0, [1, 2])
+    strategy.receive(upload_of(1, np.ones(N_WORDS, np.uint64)))
+    with pytest.raises(SecureSumError, match="site 1 uploaded twice"):
+        strategy.receive(upload_of(1, np.ones(N_WORDS, np.uint64)))
+
+
+@pytest.mark.parametrize(
+    "vector", [np.ones(N_WORDS), np.ones(N_WORDS, np.int64), np.ones((1, N_WORDS), np.uint64)]
+)
+def test_an_upload_of_anything_but_ring_words_is_refused(vector):
+    strategy = moments()
+    strategy.request(0, [1])
+    with pytest.raises(SecureSumError, match=r"site 1 sent .*, not ring words"):
+        strategy.aggregate(0, [upload_of(1, vector)])
 
 
 def test_a_request_names_its_sum():

@@ -162,22 +162,31 @@ def test_a_second_message_reads_the_cache(path, tmp_path, preprocessed):
     assert len(list((tmp_path / "output/cache").iterdir())) == 1
 
 
-def test_latents_are_encoded_once_for_an_encoder_and_a_scaling(path, tmp_path):
-    encoded = []
-
-    def encode():
-        encoded.append(len(encoded))
-        return np.full((65, 3), len(encoded), dtype=np.float32)
-
+def test_latents_are_kept_for_one_encoder_and_scaling(path, tmp_path):
     other = Panel(VOCABULARY, GENES, np.ones(20), np.ones(20))
-    for panel, encoder in ((PANEL, "a"), (PANEL, "a"), (PANEL, "b"), (other, "a"), (PANEL, "b")):
-        latent = real(path, tmp_path).latent(panel, encoder, encode)
-        assert latent.shape == (65, 3)
-    assert encoded == [0, 1, 2]
-    assert (latent == 2).all()
-    assert len(list((tmp_path / "output/cache").iterdir())) == 3
-    real(path, tmp_path).drop_latent(PANEL, "b")
-    assert (real(path, tmp_path).latent(PANEL, "b", encode) == 4).all()
+    latent = np.arange(195, dtype=np.float32).reshape(65, 3)
+    real(path, tmp_path).keep_latent(other, "a", latent + 1)
+    # Those of an earlier, unfinished run go.
+    real(path, tmp_path).keep_latent(PANEL, "a", latent)
+    own = real(path, tmp_path)
+    np.testing.assert_array_equal(own.kept_latent(PANEL, "a"), latent)
+    assert own.kept_latent(PANEL, "b") is None
+    assert own.kept_latent(other, "a") is None
+    assert len(list(own.cache_dir.iterdir())) == 1
+    own.drop_latents()
+    assert own.kept_latent(PANEL, "a") is None
+    assert list(own.cache_dir.iterdir()) == []
+
+
+def test_a_full_disk_does_not_lose_latents_in_memory(path, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    own = real(path, tmp_path)
+    own.keep_latent(PANEL, "a", np.zeros((65, 3)))
+    assert own.kept_latent(PANEL, "a") is None
+    assert list(own.cache_dir.iterdir()) == []
 
 
 def test_a_changed_file_is_read_anew(path, tmp_path, preprocessed):
@@ -311,6 +320,15 @@ def test_paths_and_keys_stay_at_a_real_node(node, said, tmp_path, monkeypatch):
     assert said in error["reason"]
     assert "1234" not in error["reason"]
     assert "devise" not in error["reason"]
+
+
+def test_a_run_config_of_another_version_is_refused_with_its_key_and_logged(path, tmp_path):
+    node = {"data-path": str(path), "output-dir": str(tmp_path / "output")}
+    config = {**run_config(), "new-key": 1}
+    (error,) = ask("describe", to_record({}, {}), node, config).values()
+    assert "unknown key 'new-key'" in error["reason"]
+    (line,) = lines(tmp_path / "output" / "outbox.jsonl")
+    assert line["refused"] == error
 
 
 def test_a_real_node_describes_itself(path, tmp_path):

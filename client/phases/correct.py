@@ -17,8 +17,9 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     matrix = site.matrix(panel)
     means = request.arrays("references").get("mean")
     references = dict(zip(values["referenced"], means if means is not None else [], strict=True))
-    encoder = model.encoder_digest()
-    latent = site.latent(panel, encoder, lambda: encode(model, matrix, device))
+    latent = site.kept_latent(panel, model.encoder_digest())
+    if latent is None:
+        latent = encode(model, matrix, device)
     corrected, shifted = shift(latent, site.file.batches, site.file.cell_types, references)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
     write_corrected(
@@ -45,6 +46,6 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     )
     outbox.masked("n_cells", np.float64(len(latent)))
     outbox.masked("n_shifted", np.float64(shifted.sum()))
-    site.drop_latent(panel, encoder)
+    site.drop_latents()
     if site.simulated:
         site.drop_cache()

@@ -18,9 +18,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     """
     maxima, matrix = request.values["maxima"], site.matrix(request.panel)
     model, preset, device = received_model(site, request)
-    latent = site.latent(
-        request.panel, model.encoder_digest(), lambda: encode(model, matrix, device)
-    )
+    latent = encode(model, matrix, device)
+    site.keep_latent(request.panel, model.encoder_digest(), latent)
     equations = {"latent_products": np.zeros((0, 0)), "latent_residual": np.zeros((0, 0))}
     if preset.refit_decoder:
         n_cells = request.values["n_cells"]
