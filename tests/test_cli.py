@@ -325,7 +325,8 @@ def test_every_phase_has_words_for_the_progress():
 def test_a_second_request_to_end_does_not_interrupt_the_cleaning_up(second):
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
     cleaned = []
-    with pytest.raises(KeyboardInterrupt), stops():
+
+    def interrupted():
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
@@ -333,6 +334,9 @@ def test_a_second_request_to_end_does_not_interrupt_the_cleaning_up(second):
             os.kill(os.getpid(), second)
             time.sleep(0.05)
             cleaned.append(True)
+
+    with pytest.raises(KeyboardInterrupt), stops():
+        interrupted()
     assert cleaned == [True]
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before
 

@@ -111,7 +111,7 @@ def failed(tmp_path_factory):
 def terminated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("terminated")
     data = write_sites(folder / "data", three_sites())
-    return Run(folder, data, terminate_at="run.json")
+    return Run(folder, data, terminate_at="ledger.jsonl")
 
 
 def test_it_succeeds(finished):
@@ -174,5 +174,5 @@ def test_a_terminated_run_says_so(terminated):
 def test_no_process_is_left(finished, failed, terminated):
     for run in (finished, failed, terminated):
         # Flower's own processes and Ray's.
-        assert len(run.started) > 5
+        assert len(run.started) > 3
         assert run.left == []
