@@ -1,0 +1,210 @@
+"""The masked sum: exact over the survivors, closed below the threshold, never opened twice."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import SecureSumError
+from common.secure.masked_site import MaskedSite, SiteKeys
+from tests.masked_parties import RUN, Parties
+
+
+def run(parties, lost_before=0, lost_after=0):
+    """A whole sum with the last sites lost before their upload and others before their reveal."""
+    survivors = parties.names[: parties.n - lost_before]
+    uploads = {name: parties.upload(name) for name in survivors}
+    answering = survivors[lost_after:]
+    revealed = {name: parties.reveal(name, survivors) for name in answering}
+    return parties.open(uploads, revealed).tolist(), parties.expected(survivors)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), n=st.integers(2, 9))
+def test_the_sum_is_exact_with_sites_lost_anywhere(data, n):
+    parties = Parties(n)
+    spare = n - parties.threshold
+    before = data.draw(st.integers(0, spare))
+    after = data.draw(st.integers(0, spare - before))
+    opened, expected = run(parties, before, after)
+    assert opened == expected
+
+
+def test_fifty_sites_with_as_many_lost_as_may_be():
+    parties = Parties(50)
+    opened, expected = run(parties, lost_before=11, lost_after=13)
+    assert opened == expected
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_one_site_too_few_opens_nothing(n):
+    for before, after in ((1, 0), (0, 1)):
+        parties = Parties(n)
+        spare = n - parties.threshold
+        with pytest.raises(SecureSumError):
+            run(parties, before * (spare + 1), after * (spare + 1))
+
+
+def test_an_upload_shows_nothing_of_its_vector():
+    parties = Parties(3, n_words=4096)
+    parties.vectors = {name: np.zeros(4096, np.uint64) for name in parties.names}
+    uploads = [parties.upload(name) for name in parties.names]
+    for upload in uploads:
+        counts = np.bincount(upload.view(np.uint8), minlength=256)
+        chi_square = ((counts - 128.0) ** 2 / 128.0).sum()
+        # 255 degrees of freedom: 380 is far beyond the 1e-6 quantile.
+        assert chi_square < 380
+    # Neither do two of three together: the pair's masks cancel, the self masks stay.
+    for one, two in itertools.combinations(uploads, 2):
+        assert len(np.unique(one + two)) == 4096
+
+
+@pytest.mark.parametrize("first", list(itertools.product([True, False], repeat=4)))
+def test_a_server_that_keeps_everything_opens_one_of_two_sums(first):
+    """The difference of the sums with and without site-03 would be its vector.
+
+    The server has all uploads, asks each site for either list first and for the other one then,
+    and tries both sums with whatever it got.
+    """
+    parties = Parties(4)
+    uploads = {name: parties.upload(name) for name in parties.names}
+    lists = {True: parties.names, False: parties.names[:3]}
+    answers: dict[bool, dict[str, dict[str, bytes]]] = {True: {}, False: {}}
+    for name, which in zip(parties.names, first, strict=True):
+        for asked in (which, not which):
+            try:
+                answers[asked][name] = parties.reveal(name, lists[asked])
+            except SecureSumError:
+                continue
+    mixed = answers[True] | answers[False]
+    opened = set()
+    for which, survivors in lists.items():
+        for shares in (answers[which], mixed, answers[not which]):
+            try:
+                total = parties.open({n: uploads[n] for n in survivors}, shares)
+            except SecureSumError:
+                continue
+            assert total.tolist() == parties.expected(survivors)
+            opened.add(which)
+    assert len(opened) <= 1
+    # Asked alike, they do open a sum.
+    assert len(opened) == 1 or len(set(first[:3])) == 2
+
+
+def test_sums_follow_each_other_with_keys_of_their_own():
+    parties = Parties(4)
+    first = {name: parties.upload(name) for name in parties.names}
+    revealed = {name: parties.reveal(name, parties.names) for name in parties.names}
+    assert parties.open(first, revealed).tolist() == parties.expected(parties.names)
+    before = parties.publics()
+    parties.offers = parties.offered(1, parties.names)
+    assert not set(before.values()) & set(parties.publics().values())
+    second = {name: parties.upload(name, number=1) for name in parties.names}
+    assert all((first[name] != second[name]).all() for name in parties.names)
+    revealed = {name: parties.reveal(name, parties.names, number=1) for name in parties.names}
+    assert parties.open(second, revealed).tolist() == parties.expected(parties.names)
+    # The first sum's keys are gone.
+    with pytest.raises(SecureSumError, match="no keys for sum 0"):
+        parties.reveal("site-00", parties.names)
+
+
+def test_a_mask_covers_one_vector_only():
+    parties = Parties(3)
+    parties.upload("site-00")
+    with pytest.raises(SecureSumError, match="sum 0 was asked for twice"):
+        parties.upload("site-00")
+    with pytest.raises(SecureSumError, match="keys for sum 0 were asked for twice"):
+        parties.offered(0, parties.names)
+    with pytest.raises(SecureSumError, match="no keys for sum 5: it was restarted"):
+        parties.upload("site-01", number=5)
+
+
+@pytest.mark.parametrize("changed", ["run", "phase", "round", "attempt"])
+def test_masks_are_bound_to_their_sum(changed):
+    parties = Parties(3)
+    other = parties.context(**{changed: 9 if changed in ("round", "attempt") else "x"})
+    uploads = {name: parties.upload(name) for name in parties.names[:2]}
+    name = parties.names[2]
+    uploads[name] = parties.sites[name].upload(parties.vectors[name], other, 0, parties.publics())
+    revealed = {n: parties.reveal(n, parties.names) for n in parties.names}
+    assert parties.open(uploads, revealed).tolist() != parties.expected(parties.names)
+
+
+def changed_keys(parties):
+    publics = parties.publics()
+    stranger = SiteKeys().identity.public
+    yield {**publics, "site-00": stranger}, "round key of site-00 is not the one it sent"
+    yield {**publics, "site-01": publics["site-02"]}, "two sites have the same round key"
+    yield {n: publics[n] for n in parties.names[1:]} | {"x": stranger}, "other participants"
+    yield {n: publics[n] for n in parties.names[:2]}, "2 sites with a threshold of 3"
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_keys_that_the_sites_did_not_agree_on_are_refused(case):
+    parties = Parties(4, min_sites=3)
+    publics, said = list(changed_keys(parties))[case]
+    context = parties.context(len(publics))
+    with pytest.raises(SecureSumError, match=said):
+        parties.sites["site-00"].upload(parties.vectors["site-00"], context, 0, publics)
+
+
+def test_survivors_that_did_not_take_part_are_refused():
+    parties = Parties(4)
+    with pytest.raises(SecureSumError, match="site-00 uploaded nothing"):
+        parties.reveal("site-00", parties.names)
+    parties.upload("site-00")
+    with pytest.raises(SecureSumError, match="survivors that did not take part"):
+        parties.reveal("site-00", (*parties.names[:3], "site-99"))
+    with pytest.raises(SecureSumError, match="survivors that did not take part"):
+        parties.reveal("site-00", (*parties.names[:3], "site-00"))
+    with pytest.raises(SecureSumError, match="uploaded nothing that counts"):
+        parties.reveal("site-00", parties.names[1:])
+    with pytest.raises(SecureSumError, match="2 sites with a threshold of 3"):
+        parties.reveal("site-00", parties.names[:2])
+
+
+def test_a_changed_or_exchanged_box_does_not_open():
+    parties = Parties(3)
+    parties.upload("site-00")
+    boxes = parties.boxes_for("site-00")
+    damaged = bytearray(boxes["site-01"])
+    damaged[20] ^= 1
+    for wrong in (bytes(damaged), boxes["site-02"], parties.boxes_for("site-01")["site-01"], b""):
+        with pytest.raises(SecureSumError, match="does not open"):
+            parties.sites["site-00"].reveal(0, parties.names, {**boxes, "site-01": wrong})
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_wrong_shares_are_told_from_right_ones(lost):
+    parties = Parties(3)
+    survivors = parties.names[: 3 - lost]
+    uploads = {name: parties.upload(name) for name in survivors}
+    revealed = {name: parties.reveal(name, survivors) for name in survivors}
+    target = parties.names[2] if lost else parties.names[1]
+    revealed["site-00"][target] = bytes(32)
+    with pytest.raises(SecureSumError, match=f"shares of {target}'s .* do not fit"):
+        parties.open(uploads, revealed)
+
+
+def test_identities_are_taken_once():
+    sites = [MaskedSite(SiteKeys(), name, RUN, 2) for name in ("a", "b")]
+    identities = {site.name: site.keys.identity.public for site in sites}
+    other = SiteKeys().identity.public
+    with pytest.raises(SecureSumError, match="identity of a is not the one it sent"):
+        sites[0].meet({**identities, "a": other})
+    with pytest.raises(SecureSumError, match="same identity key"):
+        sites[0].meet({**identities, "b": identities["a"]})
+    sites[0].meet(identities)
+    with pytest.raises(SecureSumError, match="identities changed within the run"):
+        sites[0].meet({**identities, "b": other})
+
+
+def test_no_key_is_shown():
+    parties = Parties(2)
+    shown = repr(parties.sites["site-00"].keys) + repr(parties.sites["site-00"].keys.sums[0])
+    keys = parties.sites["site-00"].keys
+    for secret in (keys.identity.private, keys.sums[0].seed, keys.sums[0].pair.private):
+        assert repr(secret)[2:-1] not in shown
+        assert secret.hex() not in shown
