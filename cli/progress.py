@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 PHASES = {
     "describe": "sites describe themselves",
+    "identities": "exchanging keys",
     "moments": "choosing genes",
     "principal_axes": "pooled principal axes",
     "fit": "training",

@@ -7,44 +7,60 @@ imported only when the phase is called.
 import importlib
 import logging
 import traceback
+from dataclasses import replace
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated, outbox_log_of
 from common.errors import SyncytiumError
-from common.secure.backend import backend
+from common.secure.backends import site_sum
+from common.secure.masked_site import SiteKeys
 from common.wire import PHASES
 from strategies.records import Request, to_record
 
 logger = logging.getLogger("syncytium.site")
 app = ClientApp()
+KEYS = "keys"
 
 
 def answer(message: Message, context: Context) -> Message:
     """Work one phase and reply; a fault is replied as an error without any of the site's values."""
     phase = message.metadata.message_type.partition(".")[2]
     simulated, site = is_simulated(dict(context.node_config)), None
+    keys = _keys(context.state)
     try:
         site = Site.from_context(
             dict(context.run_config), dict(context.node_config), context.run_id
         )
-        content = _work(site, phase, Request(message.content))
+        sums = site_sum(
+            site.config.secure_sum,
+            keys,
+            str(message.metadata.dst_node_id),
+            str(context.run_id),
+            site.min_sites,
+        )
+        content = _work(replace(site, sums=sums), phase, Request(message.content))
     except Exception as error:
         kind, reason = _refused(error, phase, site.node.data_path if site else "", simulated)
         log = site.outbox_log if site else outbox_log_of(dict(context.node_config))
         content = to_record(refusal(phase, kind, reason, log), {})
+    # In the memory of Flower's node until the next message of the run, and nowhere else.
+    context.state[KEYS] = ConfigRecord({KEYS: keys.to_bytes()})
     return Message(content, reply_to=message)
 
 
+def _keys(state: RecordDict) -> SiteKeys:
+    if KEYS not in state.config_records:
+        return SiteKeys()
+    return SiteKeys.from_bytes(state.config_records[KEYS][KEYS])
+
+
 def _work(site: Site, phase: str, request: Request) -> RecordDict:
-    sums = backend(site.config.secure_sum)
-    if phase == "reveal":
-        return to_record({}, {"reveal": sums.reveal(request.values["survivors"], request.context)})
     outbox = Outbox(phase, site.outbox_log)
     importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
-    return to_record(*outbox.seal(sums, request.context))
+    return to_record(*outbox.seal(site.sums, request.context, request.values.get("keys")))
 
 
 def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[str, str]:
@@ -60,4 +76,3 @@ def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[
 
 for _name, _phase in PHASES.items():
     (app.train if _phase.train else app.query)(_name)(answer)
-app.query("reveal")(answer)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from common.errors import WireError
-from common.secure.backend import Arrays, SumBackend, SumContext
+from common.secure.backend import VECTOR, SiteSum, SumContext
 from common.secure.fields import pack
-from common.wire import Masked, phase_of
+from common.wire import OFFER, Masked, phase_of
 
 
 class Outbox:
@@ -73,8 +73,8 @@ class Outbox:
             )
 
     def seal(
-        self, backend: SumBackend, context: SumContext | None
-    ) -> tuple[dict[str, Any], dict[str, Arrays]]:
+        self, sums: SiteSum, context: SumContext | None, keys: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
         """The reply's JSON values and arrays, after writing the log.
 
         Raises
@@ -88,13 +88,23 @@ class Outbox:
         if missing:
             raise WireError(f"phase {self.phase} did not fill {sorted(missing)}")
         values: dict[str, Any] = {"public": self._public}
-        arrays: dict[str, Arrays] = {}
+        arrays: dict[str, dict[str, np.ndarray]] = {}
         if self._masked:
             vector, shapes = pack(self.phase, self._masked, context.n_sites, self._scales)
             values["shapes"] = shapes
-            arrays["upload"] = backend.upload(vector, context)
+            vector, offer = sums.upload(vector, context, keys or {})
+            self._offer(offer)
+            arrays["upload"] = {VECTOR: vector}
         self._append(context)
         return values, arrays
+
+    def _offer(self, fields: dict[str, Any]) -> None:
+        """Add what a masked upload sends for the sum after it."""
+        if set(fields) not in (set(), set(OFFER)):
+            raise WireError(
+                f"an upload came with {sorted(fields)}, which common/wire.py does not list"
+            )
+        self._public.update(fields)
 
     def _append(self, context: SumContext | None) -> None:
         fields = [

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,7 @@ from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.errors import ConfigError, InputError
 from common.panel import Panel
+from common.secure.backend import Off, SiteSum
 from common.training import Split, split_cells
 
 logger = logging.getLogger("syncytium.site")
@@ -48,11 +49,14 @@ class Site:
         The run's settings and the site's own.
     simulated
         The site is one of several on one machine, made by Flower's simulation.
+    sums
+        Its half of the run's sums.
     """
 
     config: RunConfig
     node: NodeConfig
     simulated: bool
+    sums: SiteSum = field(default_factory=Off)
 
     @classmethod
     def from_context(
@@ -89,6 +93,12 @@ class Site:
     def name(self) -> str:
         """The site's name: its own choice, or its file's."""
         return self.node.name or Path(self.node.data_path).stem
+
+    @property
+    def min_sites(self) -> int:
+        """It takes part in no masked sum of fewer sites; the coordinator cannot lower it."""
+        own = 0 if self.simulated else self.node.min_sites
+        return max(own, self.config.min_sites)
 
     @property
     def output_dir(self) -> Path:

@@ -84,12 +84,16 @@ class RunConfig(_Settings):
     out: str = Field("", description="run folder; '' = ~/syncytium-runs/RUN_ID")
     device: Device = Field("auto", description="simulation: where each site computes")
     n_sites: int = Field(0, ge=0, description="wait for so many sites; 0 = all that are connected")
-    min_sites: int = Field(1, ge=1, description="a sum needs so many sites")
+    min_sites: int = Field(2, ge=1, validate_default=True, description="a sum needs so many sites")
     on_site_error: Literal["stop", "continue"] = Field(
         "stop", description="what a site that fails means for the others"
     )
     deadline: float = Field(3600.0, gt=0, description="seconds a site has to answer one phase")
-    secure_sum: Literal["off"] = Field("off", description="how sums travel; off = unmasked")
+    secure_sum: Literal["masked", "off"] = Field(
+        "masked",
+        validate_default=True,
+        description="how sums travel; off = unmasked, for comparison",
+    )
 
     batch_key: str = BATCH_KEY
     cell_type_key: str = CELL_TYPE_KEY
@@ -121,9 +125,21 @@ class RunConfig(_Settings):
         n_sites = info.data.get("n_sites", 0)
         if 0 < n_sites < min_sites:
             raise ValueError(
-                f"n-sites = {n_sites} is below min-sites = {min_sites}: no sum could open"
+                f"n-sites = {n_sites} is below min-sites = {min_sites}: no sum could open; for a "
+                "single site set secure-sum = off and min-sites = 1"
             )
         return min_sites
+
+    @field_validator("secure_sum")
+    @classmethod
+    def _sums_hide(cls, secure_sum: str, info: ValidationInfo) -> str:
+        min_sites = info.data.get("min_sites", 2)
+        if secure_sum == "masked" and min_sites < 2:
+            raise ValueError(
+                f"min-sites = {min_sites} with secure-sum = masked: a sum of one site hides "
+                "nothing; set min-sites to 2 or more, or secure-sum = off"
+            )
+        return secure_sum
 
 
 class NodeConfig(_Settings):
@@ -139,6 +155,7 @@ class NodeConfig(_Settings):
     cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
     name: str = Field("", description="the site's name; '' = the file's")
     device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
+    min_sites: int = Field(3, ge=2, description="takes part in no sum of fewer sites")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
     batch_key: str = BATCH_KEY
     cell_type_key: str = CELL_TYPE_KEY

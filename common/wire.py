@@ -69,7 +69,22 @@ class Phase:
         return {name: field for name, field in self.fields.items() if isinstance(field, Masked)}
 
 
+# What a site sends for a masked sum to come: with its upload to the one before, or in a key phase.
+OFFER = {
+    "round_key": Public("public key for the next sum"),
+    "commitment": Public("hash of the seed of its next self mask"),
+    "boxes": Public("key shares for the next sum, each sealed for one site"),
+}
+
 PHASES = {
+    "identities": Phase(
+        "the sites' keys for this run", {"identity": Public("public key of the site, for this run")}
+    ),
+    "offers": Phase("keys for the first masked sum", OFFER),
+    "reveal": Phase(
+        "the survivors of a masked sum help to open it",
+        {"shares": Public("one key share for each site of the sum")},
+    ),
     "describe": Phase(
         "a site says what it has, by names alone",
         {

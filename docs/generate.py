@@ -75,6 +75,10 @@ def wire() -> str:
             summed = isinstance(field, Masked)
             kind, shape = ("summed", field.shape or "one number") if summed else ("public", "")
             page.append(f"| {name} | `{key}` | {kind} | {shape} | {field.meaning} |")
+    page += [
+        "\nWhere sums are masked, a reply with summed fields also carries the fields of `offers`: "
+        "keys for the sum after it ([secure-sum.md](secure-sum.md))."
+    ]
     return "\n".join(page) + "\n"
 
 

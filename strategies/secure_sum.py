@@ -11,7 +11,7 @@ import numpy as np
 from flwr.app import Message, RecordDict
 
 from common.errors import SecureSumError
-from common.secure.backend import VECTOR, Arrays, SumBackend, SumContext
+from common.secure.backend import VECTOR, SumBackend, SumContext
 from common.secure.fields import Shapes, unpack
 from strategies.phase import PhaseStrategy
 from strategies.records import arrays_of, context_value, to_record, values_of
@@ -70,15 +70,17 @@ class SecureSum(PhaseStrategy[Summed]):
 
     def request(self, round_: int, node_ids: list[int]) -> RecordDict:
         """The content, with the identity of the sum."""
-        self._start(SumContext(self.run, self.phase, round_, self.attempt, len(node_ids)))
-        values = {**self.values, "round": round_, "sum": context_value(self._context)}
+        context = SumContext(self.run, self.phase, round_, self.attempt, len(node_ids))
+        self._start(context)
+        keys = self.backend.request(context, [str(node_id) for node_id in node_ids])
+        values = {**self.values, "round": round_, "sum": context_value(context), "keys": keys}
         return to_record(values, self.arrays)
 
     def _start(self, context: SumContext | None) -> None:
         self._context = context
         self._total: np.ndarray | None = None
         self._shapes: Shapes = {}
-        self._uploads: dict[str, Arrays] = {}
+        self._uploads: list[str] = []
 
     def receive(self, reply: Message) -> None:
         """Add an upload to the running sum and take it out of the reply, to free its memory.
@@ -89,16 +91,16 @@ class SecureSum(PhaseStrategy[Summed]):
             It does not fit the uploads before it, or the site has uploaded already.
         """
         site = str(reply.metadata.src_node_id)
-        upload = arrays_of(reply.content, "upload")
+        vector = arrays_of(reply.content, "upload")[VECTOR]
         del reply.content["upload"]
-        vector = upload.pop(VECTOR)
         if site in self._uploads:
             raise SecureSumError(f"{self.phase}: site {site} uploaded twice")
         if vector.dtype != np.uint64 or vector.ndim != 1:
             raise SecureSumError(
                 f"{self.phase}: site {site} sent {vector.dtype} {vector.shape}, not ring words"
             )
-        shapes = {name: tuple(s) for name, s in values_of(reply.content)["shapes"].items()}
+        values = values_of(reply.content)
+        shapes = {name: tuple(s) for name, s in values["shapes"].items()}
         if self._total is None:
             self._total, self._shapes = vector.copy(), shapes
         elif (shapes, vector.shape) != (self._shapes, self._total.shape):
@@ -109,7 +111,8 @@ class SecureSum(PhaseStrategy[Summed]):
             )
         else:
             np.add(self._total, vector, out=self._total)
-        self._uploads[site] = upload
+        self.backend.receive(site, values["public"])
+        self._uploads.append(site)
 
     def configure_reveal(self, replies: list[Message]) -> list[Message]:
         """Ask each survivor to help opening the sum over exactly these survivors."""
@@ -117,7 +120,7 @@ class SecureSum(PhaseStrategy[Summed]):
             return []
         self._enough(replies)
         survivors = [str(reply.metadata.src_node_id) for reply in replies]
-        content = to_record({"sum": context_value(self._context), "survivors": survivors}, {})
+        content = to_record(self.backend.reveal_request(survivors), {})
         return self.messages(REVEAL, content, [r.metadata.src_node_id for r in replies])
 
     def aggregate(self, round_: int, replies: list[Message]) -> Summed:
@@ -133,7 +136,7 @@ class SecureSum(PhaseStrategy[Summed]):
         for reply in replies:
             site = str(reply.metadata.src_node_id)
             if reply.metadata.message_type.endswith(f".{REVEAL}"):
-                reveals[site] = arrays_of(reply.content, REVEAL)
+                reveals[site] = values_of(reply.content)["public"]
             elif site not in self._uploads:
                 self.receive(reply)
         self._enough(self._uploads)

@@ -29,6 +29,7 @@ class InProcessGrid(Grid):
         self.run_config = run_config
         self.tamper = tamper
         self.replies: list[Message] = []
+        self.states: dict[int, RecordDict] = {}
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, RUN_ID, 1
 
     def set_run(self, run: Any) -> None: ...
@@ -56,11 +57,12 @@ class InProcessGrid(Grid):
                 run_id=RUN_ID,
                 node_id=node_id,
                 node_config={"partition-id": node_id - 1, "num-partitions": self.n_sites},
-                state=RecordDict(),
+                state=self.states.setdefault(node_id, RecordDict()),
                 run_config=self.run_config,
             )
             TaskIdentity.node_id = node_id
             reply = self.tamper(client_app(message, context))
+            self.states[node_id] = context.state
             if reply is not None:
                 # As over a network: what the coordinator does to it is not seen elsewhere.
                 self.replies.append(deepcopy(reply))

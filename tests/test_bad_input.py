@@ -124,7 +124,7 @@ def test_a_bad_file_stops_the_run(tmp_path, fault):
 def test_a_run_may_go_on_without_a_bad_file(tmp_path, fault):
     make, *said = FAULTS[fault]
     data = write_sites(tmp_path / "data", [good(), make(), good(seed=2)])
-    run = federate(tmp_path / "out", data, 3, **{"on-site-error": "continue"})
+    run = federate(tmp_path / "out", data, 3, **{"on-site-error": "continue", "min-sites": 2})
     assert run["status"] == "finished"
     assert sorted(run["sites"]) == ["site-1", "site-3"]
     (reason,) = run["lost_sites"].values()
@@ -247,7 +247,7 @@ def test_a_site_that_raises_midway_stops_the_run(tmp_path, failing_in_round_2):
 def test_a_run_goes_on_without_a_site_that_raises_midway(tmp_path, failing_in_round_2):
     sites = three_sites()
     data = write_sites(tmp_path / "data", sites)
-    settings = {"on-site-error": "continue", "rounds": 3}
+    settings = {"on-site-error": "continue", "min-sites": 2, "rounds": 3}
     run = federate(tmp_path / "out", data, 3, **settings)
     assert run["status"] == "finished"
     assert list(run["lost_sites"]) == ["site-2"]

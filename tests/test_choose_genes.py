@@ -14,7 +14,7 @@ from common.config import RunConfig
 from common.data.genes import columns_of
 from common.data.matrix import ExpressionMatrix
 from common.data.normalise import library_sizes, log1p_cp10k
-from common.secure.backend import backend
+from common.secure.backend import Off
 from common.secure.fields import unpack
 from common.secure.ring import add
 from server.workflows.correct import Correct
@@ -61,7 +61,7 @@ class Sites:
         """The first trip of a secure sum, without Flower's messages."""
         request = strategy.request(0, list(range(len(self.parts))))
         request = Request(request)
-        context, off = request.context, backend("off")
+        context, off = request.context, Off()
         vectors = []
         for i, (part, order) in enumerate(zip(self.parts, self.orders, strict=True)):
             own = sparse.csr_matrix(part[:, order])
@@ -92,7 +92,7 @@ def pooled() -> anndata.AnnData:
 def test_panel_and_scaled_cells_equal_scanpys(tmp_path, pooled, n_sites):
     sites, notes = Sites(SIZES[n_sites], tmp_path / "outbox.jsonl"), {}
     folder = SimpleNamespace(note=lambda **values: notes.update(values))
-    config = RunConfig.parse({"n-top-genes": N_TOP}, where="test")
+    config = RunConfig.parse({"n-top-genes": N_TOP, "secure-sum": "off"}, where="test")
     panel, n_cells = Correct(sites, config, folder, "run").choose_genes(sites.describe())
 
     chosen = pooled[:, pooled.var["highly_variable"]].copy()

@@ -318,7 +318,8 @@ def test_every_phase_has_words_for_the_progress():
     from cli.progress import PHASES as SHOWN
     from common.wire import PHASES
 
-    assert set(SHOWN) == set(PHASES)
+    # Each of these two is half of something that is shown.
+    assert set(SHOWN) == set(PHASES) - {"offers", "reveal"}
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])

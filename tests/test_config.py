@@ -95,3 +95,13 @@ def test_where_a_run_is_kept():
     assert run_folder(parse(), 7) == Path.home() / "syncytium-runs" / "7"
     with pytest.raises(ConfigError, match=r"out = 'runs/a': `flwr run` needs an absolute path"):
         run_folder(parse(out="runs/a"), 7)
+
+
+def test_a_masked_sum_is_of_two_sites_at_least():
+    with pytest.raises(ConfigError, match=r"min-sites = 1 with secure-sum = masked: a sum of one"):
+        parse(secure_sum="masked", min_sites=1)
+    assert parse(secure_sum="off", min_sites=1).min_sites == 1
+    with pytest.raises(
+        ConfigError, match="for a single site set secure-sum = off and min-sites = 1"
+    ):
+        parse(n_sites=1)

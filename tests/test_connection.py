@@ -78,7 +78,7 @@ def test_a_killed_site_is_named(data, tmp_path):
 
 
 def test_a_run_goes_on_without_a_killed_site(data, tmp_path):
-    settings = {"on-site-error": "continue", "rounds": 3}
+    settings = {"on-site-error": "continue", "min-sites": 2, "rounds": 3}
     run = federate(tmp_path / "out", data, 3, tamper=dying("fit", 2), **settings)
     assert run["status"] == "finished"
     assert list(run["lost_sites"]) == ["site-2"]
@@ -86,7 +86,8 @@ def test_a_run_goes_on_without_a_killed_site(data, tmp_path):
     ledger = lines(tmp_path / "out/ledger.jsonl")
     answers = {line["phase"]: line["bytes"] for line in ledger if line["from"] == "site-2"}
     # Its error is in the ledger too, and nothing after it.
-    assert list(answers) == ["moments", "principal_axes", "fit"]
+    keys = ["identities", "offers"]
+    assert list(answers) == [*keys, "moments", "reveal", "principal_axes", "fit"]
     assert answers["fit"] == 0
 
 
@@ -98,7 +99,7 @@ def test_a_dominant_batch_that_is_lost_is_said(data, tmp_path):
             data,
             3,
             tamper=dying("latents", 1),
-            **{"on-site-error": "continue"},
+            **{"on-site-error": "continue", "min-sites": 2},
         )
     assert run_json(tmp_path / "out")["status"] == "failed"
     assert not list(tmp_path.rglob("corrected.h5ad"))

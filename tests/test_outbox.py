@@ -8,7 +8,7 @@ import pytest
 from client.outbox import Outbox
 from common.errors import RingError, SiteFailure, WireError
 from common.secure.backend import Off, SumContext
-from common.wire import PHASES, Masked, Public
+from common.wire import OFFER, PHASES, Masked, Public
 from strategies.records import arrays_of, values_of
 from tests.small_sites import federate, lines, three_sites, write_sites
 
@@ -125,8 +125,11 @@ def run(tmp_path_factory):
 def test_every_phase_is_seen(run):
     seen = [reply.metadata.message_type.partition(".")[2] for reply in run[1]]
     assert set(seen) == set(PHASES)
-    # Two rounds of fit, two digits of peaks, one of everything else.
-    assert len(seen) == 3 * (len(PHASES) + 2)
+    sums = [phase for phase in seen if PHASES[phase].masked()]
+    # Two rounds of fit, two digits of peaks, one of everything else, and each sum is opened.
+    assert len(sums) == 3 * (sum(bool(phase.masked()) for phase in PHASES.values()) + 2)
+    assert seen.count("reveal") == len(sums)
+    assert len(seen) == 2 * len(sums) + 3 * len(("identities", "offers", "describe"))
 
 
 def test_every_value_and_array_is_declared(run):
@@ -134,6 +137,7 @@ def test_every_value_and_array_is_declared(run):
         content = reply.content
         phase = PHASES[reply.metadata.message_type.partition(".")[2]]
         public = {n for n, field in phase.fields.items() if isinstance(field, Public)}
+        public |= set(OFFER if phase.masked() else ())
         masked = {n: field for n, field in phase.fields.items() if isinstance(field, Masked)}
         assert not content.metric_records
         assert not content.config_records
@@ -211,7 +215,7 @@ def test_a_phase_that_sends_too_much_is_stopped_at_the_site(tmp_path, monkeypatc
         federate(tmp_path / "out", write_sites(tmp_path / "data", three_sites()), 3, tamper=keep)
     assert set(values_of(replies[-1].content)) == {"error"}
     logged = lines(tmp_path / "out/sites/site-1/outbox.jsonl")
-    assert [line["phase"] for line in logged][-3:] == ["peaks", "peaks", "latents"]
+    assert [line["phase"] for line in logged][-3:] == ["peaks", "reveal", "latents"]
     refused = logged[-1]["refused"]
     reply = next(r for r in replies if r.metadata.src_node_id == 1 and refuses(r))
     assert "fields" not in logged[-1]

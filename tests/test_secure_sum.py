@@ -1,32 +1,26 @@
 """SecureSum over a backend of two trips: upload, reveal, open; lost sites; uploads that misfit."""
 
+import anndata
 import numpy as np
 import pytest
 from flwr.app import Message
 
 from common.config import RunConfig
 from common.errors import SecureSumError, SiteFailure
-from common.secure.backend import BACKENDS, Off, SumContext, backend
+from common.secure.backend import Off, SumContext
+from common.secure.masked import MaskedBackend
 from common.wire import PHASES
 from server.federation import Federation
 from server.runs import RunFolder
+from strategies.keys import FirstOffers, Identities
 from strategies.records import Request, arrays_of, to_record, values_of
 from strategies.secure_sum import SecureSum
 from tests.in_process import InProcessGrid
-from tests.masked_backend import Masked
 from tests.small_sites import federate, lines, run_json, site, three_sites, write_sites
 
 VOCABULARY = [f"G{i}" for i in range(60)]
 SITES = three_sites()
 SUMS = np.array([np.asarray(data.X.sum(axis=0)).ravel() for data in SITES])
-
-
-@pytest.fixture
-def masked(monkeypatch):
-    """The masked backend in place of the plain one, at the sites and at the coordinator."""
-    monkeypatch.setitem(BACKENDS, "off", Masked)
-    Masked.clear()
-    return Masked
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +29,24 @@ def data(tmp_path_factory):
 
 
 def federation_of(data, out, tamper=lambda reply: reply, **settings):
-    values = {"data": str(data), "out": str(out), "n-sites": 3, "deadline": 0.2, **settings}
-    config = RunConfig.parse(values, where="test")
+    values = {"data": str(data), "out": str(out), "n-sites": 3, "deadline": 0.2, "min-sites": 1}
+    config = RunConfig.parse({**values, "secure-sum": "off", **settings}, where="test")
     return Federation(InProcessGrid(3, config.flat(), tamper), config, RunFolder(out, config, 7))
 
 
-def moments(min_sites=1, **content):
+def masked_federation(data, out, tamper=lambda reply: reply, min_sites=2, **settings):
+    """A federation whose sites have exchanged keys, and the coordinator's half of its sums."""
+    settings = {"secure-sum": "masked", "min-sites": min_sites, **settings}
+    federation = federation_of(data, out, tamper, **settings)
+    sums = MaskedBackend(min_sites)
+    federation.run(FirstOffers(sums, federation.run(Identities())))
+    return federation, sums
+
+
+def moments(sums=None, min_sites=1, **content):
     return SecureSum(
         "moments",
-        backend=backend("off"),
+        backend=sums or Off(),
         run="7",
         min_sites=min_sites,
         values={"vocabulary": VOCABULARY},
@@ -70,98 +73,124 @@ def log_sums(chosen):
     return total
 
 
-def test_upload_reveal_open(masked, data, tmp_path):
+def phases(out):
+    """What the coordinator asked for, in its order."""
+    asked = [line["phase"] for line in lines(out / "ledger.jsonl") if line["from"] == "coordinator"]
+    return list(dict.fromkeys(asked))
+
+
+def test_upload_reveal_open(data, tmp_path):
     replies = []
 
     def keep(reply):
         replies.append(reply)
         return reply
 
-    summed = federation_of(data, tmp_path, keep).run(moments())
+    federation, sums = masked_federation(data, tmp_path, keep)
+    summed = federation.run(moments(sums))
     assert summed.n_sites == 3
     assert summed.count("n_cells") == sum(d.n_obs for d in SITES)
     np.testing.assert_allclose(summed.values["sum_log"], log_sums([0, 1, 2]), rtol=1e-9)
-    assert [r.metadata.message_type for r in replies] == 3 * ["query.moments"] + 3 * [
-        "query.reveal"
-    ]
-    context = SumContext("7", "moments", 0, 0, 3)
-    assert masked.asked == [(s, ["1", "2", "3"], context) for s in ("1", "2", "3")]
+    assert phases(tmp_path) == ["identities", "offers", "moments", "reveal"]
     # The first word is the number of cells: behind a mask it is anything but that.
-    seen = [arrays_of(r.content, "upload")["vector"][0] for r in replies[:3]]
+    seen = [
+        arrays_of(r.content, "upload")["vector"][0]
+        for r in replies
+        if r.metadata.message_type == "query.moments"
+    ]
+    assert len(seen) == 3
     assert not set(seen) & {d.n_obs for d in SITES}
 
 
-def test_a_masked_run_gives_the_same_bits_as_a_plain_one(data, tmp_path, monkeypatch):
+def test_a_masked_run_gives_the_same_bits_as_a_plain_one(data, tmp_path):
     """Sums in the ring are exact: masks that cancel leave no trace."""
-    federate(tmp_path / "plain", data, 3)
-    monkeypatch.setitem(BACKENDS, "off", Masked)
-    Masked.clear()
+    federate(tmp_path / "plain", data, 3, secure_sum="off")
     federate(tmp_path / "masked", data, 3)
     one, two = (tmp_path / n / "bundle/model.safetensors" for n in ("plain", "masked"))
     assert one.read_bytes() == two.read_bytes()
-    # No context was used twice (the backend refuses that), and every sum was revealed by all.
-    contexts = {context for _, _, context in Masked.asked}
-    assert len(Masked.asked) == len(Masked.masks) == 3 * len(contexts)
+    n_sums = sum(line["summed"] for line in lines(tmp_path / "masked/ledger.jsonl")) // 3
     ledger = lines(tmp_path / "masked/ledger.jsonl")
-    assert sum(line["phase"] == "reveal" for line in ledger) == 2 * len(Masked.asked)
+    assert sum(line["phase"] == "reveal" for line in ledger) == 6 * n_sums
+    for name in ("site-1", "site-2", "site-3"):
+        one, two = (
+            anndata.read_h5ad(tmp_path / n / "sites" / name / "corrected.h5ad")
+            for n in ("plain", "masked")
+        )
+        np.testing.assert_array_equal(one.obsm["decoded"], two.obsm["decoded"])
 
 
-def test_a_site_lost_before_its_upload_stops_the_run(masked, data, tmp_path):
-    federation = federation_of(data, tmp_path, losing("moments", {2}))
+def test_a_site_lost_before_its_upload_stops_the_run(data, tmp_path):
+    federation, sums = masked_federation(data, tmp_path, losing("moments", {2}))
     with pytest.raises(SiteFailure, match=r"phase moments failed at node 2: no answer within 0\.2"):
-        federation.run(moments())
-    assert masked.asked == []
+        federation.run(moments(sums))
+    assert "reveal" not in phases(tmp_path)
     assert list(run_json(tmp_path)["lost_sites"]) == ["node 2"]
 
 
-def test_a_site_lost_before_its_upload_is_left_out(masked, data, tmp_path):
-    federation = federation_of(
-        data, tmp_path, losing("moments", {2}), **{"on-site-error": "continue"}
-    )
-    summed = federation.run(moments())
-    assert (summed.n_sites, summed.count("n_cells")) == (2, SITES[0].n_obs + SITES[2].n_obs)
-    np.testing.assert_allclose(summed.values["sum_log"], log_sums([0, 2]), rtol=1e-9)
-    assert {tuple(survivors) for _, survivors, _ in masked.asked} == {("1", "3")}
+CONTINUE = {"on-site-error": "continue"}
+
+
+def test_a_site_lost_before_its_upload_is_left_out(data, tmp_path):
+    federation, sums = masked_federation(data, tmp_path, losing("moments", {2}), **CONTINUE)
+    for attempt in (0, 1):
+        # The second sum is over the two that are left, with the keys they sent with the first.
+        summed = federation.run(moments(sums, attempt=attempt))
+        assert (summed.n_sites, summed.count("n_cells")) == (2, SITES[0].n_obs + SITES[2].n_obs)
+        np.testing.assert_allclose(summed.values["sum_log"], log_sums([0, 2]), rtol=1e-9)
     assert federation.node_ids == [1, 3]
 
 
-def test_a_site_lost_in_the_reveal_stays_in_the_sum(masked, data, tmp_path):
-    masked.clear(threshold=2)
-    federation = federation_of(
-        data, tmp_path, losing("reveal", {1}), **{"on-site-error": "continue"}
-    )
-    summed = federation.run(moments())
+def test_a_site_lost_in_the_reveal_stays_in_the_sum(data, tmp_path):
+    federation, sums = masked_federation(data, tmp_path, losing("reveal", {1}), **CONTINUE)
+    summed = federation.run(moments(sums))
     assert summed.n_sites == 3
     np.testing.assert_allclose(summed.values["sum_log"], log_sums([0, 1, 2]), rtol=1e-9)
     assert federation.node_ids == [2, 3]
 
 
-def test_a_site_lost_in_the_reveal_stops_the_run(masked, data, tmp_path):
+def test_a_site_lost_in_the_reveal_stops_the_run(data, tmp_path):
+    federation, sums = masked_federation(data, tmp_path, losing("reveal", {1}))
     with pytest.raises(SiteFailure, match="phase reveal failed at node 1"):
-        federation_of(data, tmp_path, losing("reveal", {1})).run(moments())
-
-
-def test_too_few_reveals_open_nothing(masked, data, tmp_path):
-    masked.clear(threshold=3)
-    federation = federation_of(
-        data, tmp_path, losing("reveal", {1}), **{"on-site-error": "continue"}
-    )
-    with pytest.raises(SecureSumError, match="2 of 3 reveals"):
-        federation.run(moments())
+        federation.run(moments(sums))
 
 
 @pytest.mark.parametrize("kind", ["moments", "reveal"])
-def test_fewer_sites_than_min_sites_open_nothing(masked, data, tmp_path, kind):
-    settings = {"on-site-error": "continue", "min-sites": 3}
-    federation = federation_of(data, tmp_path, losing(kind, {2}), **settings)
+def test_fewer_sites_than_min_sites_open_nothing(data, tmp_path, kind):
+    federation, sums = masked_federation(data, tmp_path, losing(kind, {2}), min_sites=3, **CONTINUE)
     with pytest.raises(SecureSumError, match=rf"phase {kind}: 2 sites .* min-sites is 3.*node 2"):
-        federation.run(moments(min_sites=3))
-    if kind == "moments":
-        assert masked.asked == []
+        federation.run(moments(sums, min_sites=3))
+    assert ("reveal" in phases(tmp_path)) == (kind == "reveal")
 
 
-def test_the_strategy_itself_counts_the_uploads(masked):
-    strategy = moments(min_sites=3)
+def test_a_site_without_its_keys_is_told_to_run_again(data, tmp_path):
+    """As after a restart of a real node in the middle of a run."""
+    federation, sums = masked_federation(data, tmp_path)
+    federation.grid.states.pop(2)
+    with pytest.raises(SiteFailure, match=r"2 has no keys for sum 0: it was restarted"):
+        federation.run(moments(sums))
+
+
+def test_a_replayed_request_gets_no_second_upload(data, tmp_path):
+    federation, sums = masked_federation(data, tmp_path)
+    strategy = moments(sums)
+    request = strategy.request(0, federation.node_ids)
+    for again in (False, True):
+        messages = strategy.messages("moments", request, federation.node_ids)
+        if again:
+            with pytest.raises(SiteFailure, match="sum 0 was asked for twice"):
+                federation._exchange(messages)
+        else:
+            federation._exchange(messages)
+
+
+class Revealing(Off):
+    """Plain sums with a second trip."""
+
+    reveals = True
+
+
+def test_the_strategy_itself_counts_the_uploads():
+    strategy = moments(Revealing(), min_sites=3)
     strategy.request(0, [1, 2, 3])
     replies = [upload_of(node_id, np.zeros(2, np.uint64)) for node_id in (1, 2)]
     with pytest.raises(SecureSumError, match="2 sites answered and min-sites is 3"):
@@ -178,7 +207,8 @@ def upload_of(node_id, vector, n_genes=60):
     request.metadata.__dict__["_message_id"] = str(node_id)
     names = ("sum_log", "sum_log_squared", "sum_cp10k", "sum_cp10k_squared")
     shapes = {"n_cells": [], **{name: [n_genes] for name in names}}
-    return Message(to_record({"shapes": shapes}, {"upload": {"vector": vector}}), reply_to=request)
+    values = {"shapes": shapes, "public": {}}
+    return Message(to_record(values, {"upload": {"vector": vector}}), reply_to=request)
 
 
 N_WORDS = 1 + 60 * (1 + 1 + 2 + 2)
@@ -280,6 +310,7 @@ def test_the_order_of_replies_does_not_matter(tmp_path):
     results = []
     for number, grid in enumerate((InProcessGrid, Reversed)):
         values = {"data": str(data), "out": str(tmp_path / str(number)), "n-sites": 3}
+        values["secure-sum"] = "off"
         config = RunConfig.parse(values, where="test")
         folder = RunFolder(tmp_path / str(number), config, 7)
         results.append(Federation(grid(3, config.flat()), config, folder).run(moments()).values)

@@ -1,19 +1,16 @@
 """How a site's ring vector travels to a sum: the interface, and the plain ``off`` backend.
 
-A sum takes up to two trips. *Upload*: each site sends what :meth:`SumBackend.upload` makes of its
-vector; what it calls :data:`VECTOR` is added up in the ring as it arrives. *Reveal*, where
-``reveals`` is true: the coordinator names the sites whose uploads arrived, and each of them sends
-what :meth:`SumBackend.reveal` gives. :meth:`SumBackend.open` then yields the sum over exactly those
-sites, or fails.
+A sum takes up to two trips. *Upload*: each site sends what :meth:`SiteSum.upload` makes of its
+vector; the coordinator adds the vectors in the ring as they arrive. *Reveal*, where ``reveals`` is
+true: the coordinator names the sites whose uploads arrived, and each of them sends what
+:meth:`SiteSum.reveal` gives. :meth:`SumBackend.open` then yields the sum over exactly those sites,
+or fails.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-
-from common.errors import SecureSumError
-from common.registry import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -35,69 +32,81 @@ class SumContext:
     n_sites: int
 
 
-Arrays = dict[str, np.ndarray]
+Values = dict[str, Any]
 VECTOR = "vector"
 
 
+class SiteSum(Protocol):
+    """A site's half, for one message."""
+
+    def upload(
+        self, vector: np.ndarray, context: SumContext, keys: Values
+    ) -> tuple[np.ndarray, Values]:
+        """What to send for ``vector`` (uint64, (n,)): a vector like it, and public fields.
+
+        ``keys`` is what the coordinator's :meth:`SumBackend.request` gave.
+        """
+
+    def reveal(self, request: Values) -> Values:
+        """What to send, as public fields, so that the sum over the survivors opens."""
+
+
 class SumBackend(Protocol):
-    """The site's and the coordinator's half of one way to sum."""
+    """The coordinator's half, for one run."""
 
     reveals: bool
 
-    def upload(self, vector: np.ndarray, context: SumContext) -> Arrays:
-        """At a site: what to send for ``vector`` (uint64, (n,)); ``VECTOR`` is uint64 as well."""
+    def request(self, context: SumContext, sites: list[str]) -> Values:
+        """What the sites are told with the request for uploads; JSON-serialisable."""
 
-    def reveal(self, survivors: list[str], context: SumContext) -> Arrays:
-        """At a site: what to send so that the sum over ``survivors`` opens."""
+    def receive(self, site: str, fields: Values) -> None:
+        """Take the public fields of a site's upload."""
+
+    def reveal_request(self, survivors: list[str]) -> Values:
+        """What the survivors are told, so that they help to open their sum."""
 
     def open(
         self,
         total: np.ndarray,
-        uploads: dict[str, Arrays],
-        reveals: dict[str, Arrays],
+        survivors: list[str],
+        reveals: dict[str, Values],
         context: SumContext,
     ) -> np.ndarray:
-        """At the coordinator: the sum (uint64, (n,)) over the sites in ``uploads``.
-
-        ``total`` is the sum of their ``VECTOR``; ``uploads`` has what else they sent.
-        """
+        """The sum (uint64, (n,)) over ``survivors``, of whose uploads ``total`` is the sum."""
 
 
 class Off:
-    """Plain sums: the coordinator sees every site's vector. For comparison only."""
+    """Plain sums, both halves: the coordinator sees every site's vector. For comparison only."""
 
     reveals = False
 
-    def upload(self, vector: np.ndarray, context: SumContext) -> Arrays:
+    def upload(
+        self, vector: np.ndarray, context: SumContext, keys: Values
+    ) -> tuple[np.ndarray, Values]:
         """The vector itself."""
-        return {VECTOR: vector}
+        return vector, {}
 
-    def reveal(self, survivors: list[str], context: SumContext) -> Arrays:
+    def reveal(self, request: Values) -> Values:
+        """Nothing is left to reveal."""
+        return {}
+
+    def request(self, context: SumContext, sites: list[str]) -> Values:
+        """Nothing is agreed on."""
+        return {}
+
+    def receive(self, site: str, fields: Values) -> None:
+        """Nothing comes with an upload."""
+
+    def reveal_request(self, survivors: list[str]) -> Values:
         """Nothing is left to reveal."""
         return {}
 
     def open(
         self,
         total: np.ndarray,
-        uploads: dict[str, Arrays],
-        reveals: dict[str, Arrays],
+        survivors: list[str],
+        reveals: dict[str, Values],
         context: SumContext,
     ) -> np.ndarray:
         """The total itself."""
         return total
-
-
-BACKENDS: dict[str, type] = {"off": Off}
-
-
-def backend(name: str) -> SumBackend:
-    """The backend called ``name``.
-
-    Raises
-    ------
-    SecureSumError
-        The name is unknown.
-    """
-    if name not in BACKENDS:
-        raise SecureSumError(f"unknown secure-sum {name!r}: {did_you_mean(name, BACKENDS)}")
-    return BACKENDS[name]()

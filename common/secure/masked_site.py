@@ -5,8 +5,10 @@ with its upload to one a site sends the public half of its key for the next, and
 of that key's private half and of the seed of its next self mask.
 """
 
+import json
 import os
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
@@ -51,6 +53,43 @@ class SiteKeys:
     identity: KeyPair = field(default_factory=KeyPair.fresh)
     peers: dict[str, bytes] = field(default_factory=dict)
     sums: dict[int, SumKeys] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """All of it, for Flower's memory between two messages."""
+        sums = [
+            {
+                "number": own.number,
+                "pair": own.pair.private.hex(),
+                "seed": own.seed.hex(),
+                "holders": own.holders,
+                "threshold": own.threshold,
+                "uploaded": own.uploaded,
+                "survivors": own.survivors,
+            }
+            for own in self.sums.values()
+        ]
+        peers = {site: public.hex() for site, public in self.peers.items()}
+        whole = {"identity": self.identity.private.hex(), "peers": peers, "sums": sums}
+        return json.dumps(whole).encode()
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> Self:
+        """What :meth:`to_bytes` gave."""
+        whole = json.loads(kept)
+        sums = {
+            own["number"]: SumKeys(
+                own["number"],
+                KeyPair(bytes.fromhex(own["pair"])),
+                bytes.fromhex(own["seed"]),
+                tuple(own["holders"]),
+                own["threshold"],
+                tuple(own["uploaded"]),
+                tuple(own["survivors"]),
+            )
+            for own in whole["sums"]
+        }
+        peers = {site: bytes.fromhex(public) for site, public in whole["peers"].items()}
+        return cls(KeyPair(bytes.fromhex(whole["identity"])), peers, sums)
 
 
 @dataclass(frozen=True)

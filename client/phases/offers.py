@@ -1,0 +1,11 @@
+"""offers: meet the other sites and offer keys for the first masked sum."""
+
+from client.outbox import Outbox
+from client.site import Site
+from strategies.records import Request
+
+
+def run(site: Site, request: Request, outbox: Outbox) -> None:
+    """Send public fields only."""
+    for name, value in site.sums.first_offer(request.values).items():
+        outbox.public(name, value)
