@@ -40,6 +40,7 @@ bench: install
 	@test -n "$(DATA)" || { echo "give the folder with the datasets: make bench DATA=DIR"; exit 2; }
 	$(BIN)/python -m bench.throughput $(DATA)
 	$(BIN)/python -m bench.overhead $(DATA)
+	$(BIN)/python -m bench.masking $(DATA)
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.demo
 	$(BIN)/python -m bench.federated_vs_pooled $(DATA)
