@@ -95,7 +95,7 @@ class Outbox:
             vector, offer = sums.upload(vector, context, keys or {})
             self._offer(offer)
             arrays["upload"] = {VECTOR: vector}
-        self._append(context)
+        self._append(context, "masked" if sums.masks else "unmasked")
         return values, arrays
 
     def _offer(self, fields: dict[str, Any]) -> None:
@@ -106,14 +106,14 @@ class Outbox:
             )
         self._public.update(fields)
 
-    def _append(self, context: SumContext | None) -> None:
+    def _append(self, context: SumContext | None, visibility: str) -> None:
         fields = [
             {"field": name, "visibility": "public", "bytes": len(json.dumps(value))}
             for name, value in self._public.items()
         ] + [
             {
                 "field": name,
-                "visibility": "summed",
+                "visibility": visibility,
                 "shape": list(value.shape),
                 "dtype": "uint64",
                 "bytes": 8 * value.size * (2 if self.fields[name].wide else 1),

@@ -67,13 +67,20 @@ class Site:
         Raises
         ------
         ConfigError
-            A key or value is wrong, or a simulation has not one file per site.
+            A key or value is wrong, the run's sums are unmasked and the site does not allow that,
+            or a simulation has not one file per site.
         InputError
             The simulation's data folder does not exist.
         """
         if not is_simulated(node_config):
-            node = _own_config(node_config)
-            return cls(_run_config(run_config), node, simulated=False)
+            node, config = _own_config(node_config), _run_config(run_config)
+            if config.secure_sum == "off" and not node.allow_unmasked:
+                message = (
+                    "the run has secure-sum = off, which would show this site's part of every sum; "
+                    "use masked, or let the site set allow-unmasked = true in its node-config"
+                )
+                raise ConfigError(message, public=message)
+            return cls(config, node, simulated=False)
         config = _run_config(run_config)
         index, n_sites = int(node_config["partition-id"]), int(node_config["num-partitions"])
         out = run_folder(config, run_id)

@@ -155,7 +155,8 @@ class NodeConfig(_Settings):
     cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
     name: str = Field("", description="the site's name; '' = the file's")
     device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
-    min_sites: int = Field(3, ge=2, description="takes part in no sum of fewer sites")
+    min_sites: int = Field(3, ge=2, description="takes part in no masked sum of fewer sites")
+    allow_unmasked: bool = Field(False, description="takes part in a run with secure-sum = off")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
     batch_key: str = BATCH_KEY
     cell_type_key: str = CELL_TYPE_KEY

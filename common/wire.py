@@ -2,8 +2,8 @@
 
 A site sends nothing that is not declared here: :class:`client.outbox.Outbox` checks each field
 against this table and writes it to the site's own log. *Masked* fields reach the coordinator only
-as sums over sites, through the secure sum. *Public* fields are public by design: names and
-versions, never a number computed from cells.
+as sums over sites, through the secure sum. *Public* fields are public by design: names, versions,
+and the keys and key shares of the secure sum, never a number computed from cells.
 """
 
 from dataclasses import dataclass

@@ -64,7 +64,8 @@ def wire() -> str:
         NOTE.format(source="common/wire.py"),
         "A site sends nothing else: its outbox checks each field against this table, in the code, "
         "and writes it to the site's own `outbox.jsonl`. *Summed* fields reach the coordinator in "
-        "fixed point, as sums over sites. *Public* ones are names and versions. A site that cannot "
+        "fixed point, as sums over sites. *Public* ones are names, versions, and the keys and key "
+        "shares of the masked sums. A site that cannot "
         "answer sends the kind of error and a reason without any of its values, and logs that "
         "too.\n",
         "| phase | field | | shape | what |",

@@ -91,7 +91,9 @@ class SecureSum(PhaseStrategy[Summed]):
             It does not fit the uploads before it, or the site has uploaded already.
         """
         site = str(reply.metadata.src_node_id)
-        vector = arrays_of(reply.content, "upload")[VECTOR]
+        vector = arrays_of(reply.content, "upload").get(VECTOR)
+        if vector is None:
+            raise SecureSumError(f"{self.phase}: site {site} answered without an upload")
         del reply.content["upload"]
         if site in self._uploads:
             raise SecureSumError(f"{self.phase}: site {site} uploaded twice")

@@ -46,10 +46,10 @@ def test_a_reply_and_its_line(log):
     (line,) = lines(log)
     assert (line["phase"], line["round"]) == ("latents", 3)
     assert [(f["field"], f["visibility"], f["shape"], f["bytes"]) for f in line["fields"]] == [
-        ("latent_products", "summed", [0, 0], 0),
-        ("latent_residual", "summed", [1, 1], 8),
-        ("n_holders", "summed", [2], 16),
-        ("mean_latent", "summed", [2, 3], 48),
+        ("latent_products", "unmasked", [0, 0], 0),
+        ("latent_residual", "unmasked", [1, 1], 8),
+        ("n_holders", "unmasked", [2], 16),
+        ("mean_latent", "unmasked", [2, 3], 48),
     ]
     assert sum(f["bytes"] for f in line["fields"]) == vector.nbytes
 
@@ -170,7 +170,7 @@ def test_the_log_lists_everything_that_left(run, number):
         values = values_of(reply.content)
         public = {f["field"]: f["bytes"] for f in line["fields"] if f["visibility"] == "public"}
         assert public == {n: len(json.dumps(v)) for n, v in values["public"].items()}
-        summed = {f["field"]: f for f in line["fields"] if f["visibility"] == "summed"}
+        summed = {f["field"]: f for f in line["fields"] if f["visibility"] == "masked"}
         assert {n: f["shape"] for n, f in summed.items()} == values.get("shapes", {})
         upload = arrays_of(reply.content, "upload")
         sent = sum(array.nbytes for array in upload.values())

@@ -285,6 +285,15 @@ def test_an_upload_of_anything_but_ring_words_is_refused(vector):
         strategy.aggregate(0, [upload_of(1, vector)])
 
 
+def test_an_answer_without_an_upload_is_refused():
+    strategy = moments()
+    strategy.request(0, [1])
+    reply = upload_of(1, np.ones(N_WORDS, np.uint64))
+    del reply.content["upload"]
+    with pytest.raises(SecureSumError, match="site 1 answered without an upload"):
+        strategy.aggregate(0, [reply])
+
+
 def test_a_request_names_its_sum():
     first, second = moments(), moments(attempt=1)
     contexts = [Request(s.request(4, [1, 2])).context for s in (first, second)]

@@ -331,6 +331,18 @@ def test_a_run_config_of_another_version_is_refused_with_its_key_and_logged(path
     assert line["refused"] == error
 
 
+def test_a_real_site_takes_part_in_unmasked_sums_only_if_it_says_so_itself(path, tmp_path):
+    node = {"data-path": str(path), "output-dir": str(tmp_path / "output")}
+    config = run_config(secure_sum="off")
+    (error,) = ask("describe", to_record({}, {}), node, config).values()
+    assert "secure-sum = off" in error["reason"]
+    assert "allow-unmasked = true" in error["reason"]
+    (line,) = lines(tmp_path / "output" / "outbox.jsonl")
+    assert line["refused"] == error
+    allowed = ask("describe", to_record({}, {}), {**node, "allow-unmasked": True}, config)
+    assert allowed["public"]["site"] == "site-1"
+
+
 def test_a_real_node_describes_itself(path, tmp_path):
     node = {"data-path": str(path), "output-dir": str(tmp_path / "output"), "name": "Bern"}
     public = ask("describe", to_record({}, {}), node)["public"]

@@ -37,7 +37,9 @@ VECTOR = "vector"
 
 
 class SiteSum(Protocol):
-    """A site's half, for one message."""
+    """A site's half, for one message; ``masks`` tells whether uploads hide their vectors."""
+
+    masks: bool
 
     def upload(
         self, vector: np.ndarray, context: SumContext, keys: Values
@@ -79,6 +81,7 @@ class Off:
     """Plain sums, both halves: the coordinator sees every site's vector. For comparison only."""
 
     reveals = False
+    masks = False
 
     def upload(
         self, vector: np.ndarray, context: SumContext, keys: Values

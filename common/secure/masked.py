@@ -35,6 +35,8 @@ class MaskedSiteSum:
         Its keys and rules.
     """
 
+    masks = True
+
     def __init__(self, site: MaskedSite):
         self.site = site
 
