@@ -17,9 +17,11 @@ from bench.report import keep
 from cli.run import execute
 from common.data.split import split_file
 from common.secure.backend import SumContext
-from common.secure.masked_coordinator import default_threshold
-from common.secure.masked_site import MaskedSite, SiteKeys
+from common.secure.guard import Guard
+from common.secure.masked_site import MaskedSite
 from common.secure.ring import FixedPoint
+from common.secure.site_keys import SiteKeys
+from common.secure.threshold import default_threshold
 
 N_VALUES, N_SITES, REPEATS, RUNS = 4_500_000, 5, 7, 3
 
@@ -29,14 +31,14 @@ def site_seconds() -> dict[str, float]:
     values = np.random.default_rng(0).normal(0, 0.1, N_VALUES).astype(np.float32)
     fixed, words = FixedPoint(2.0**12, N_SITES), np.empty(N_VALUES, np.uint64)
     names = tuple(f"site-{i}" for i in range(N_SITES))
-    sites = [MaskedSite(SiteKeys(), name, "bench", 3) for name in names]
-    identities = {site.name: site.keys.identity.public for site in sites}
+    sites = [MaskedSite(SiteKeys(), name, "bench", Guard(name, 3)) for name in names]
+    identities = {site.name: site.identity for site in sites}
     times: dict[str, list[float]] = {"encode": [], "mask": []}
     for site in sites:
         site.meet(identities)
     for number in range(REPEATS):
         offers = {site.name: site.offer(number, names, default_threshold(5, 3)) for site in sites}
-        publics = {name: offer.public for name, offer in offers.items()}
+        publics = {name: offer.round_key for name, offer in offers.items()}
         context = SumContext("bench", "fit", number, 0, N_SITES)
         start = time.perf_counter()
         fixed.encode(values, out=words)
@@ -53,7 +55,7 @@ def run_seconds(sites: Path, out: Path, secure_sum: str) -> tuple[float, float]:
     ledger = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
     described = max(line["time"] for line in ledger if line["phase"] == "describe")
     took = datetime.fromisoformat(run["ended"]) - datetime.fromisoformat(described)
-    uploads = [line["bytes"] for line in ledger if line["phase"] == "fit" and line["summed"]]
+    uploads = [line["bytes"] for line in ledger if line["phase"] == "fit" and line["masked"]]
     return took.total_seconds(), statistics.mean(uploads) / (4 * run["n_parameters"])
 
 

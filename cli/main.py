@@ -6,6 +6,8 @@ from cli.check import check
 from cli.console import Commands
 from cli.demo import demo
 from cli.evaluate import evaluate
+from cli.keys import keys
+from cli.policy import policy
 from cli.run import run
 from cli.split import split
 
@@ -16,5 +18,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, check, split, run, evaluate):
+for _command in (demo, check, split, run, evaluate, policy, keys):
     app.command()(_command)

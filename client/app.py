@@ -15,10 +15,10 @@ from flwr.clientapp import ClientApp
 from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated, outbox_log_of
 from common.errors import SyncytiumError
-from common.secure.backends import site_sum
-from common.secure.masked_site import SiteKeys
+from common.secure.by_name import site_sum
+from common.secure.site_keys import SiteKeys
 from common.wire import PHASES
-from strategies.records import Request, to_record
+from strategies.records import Request, content_bytes, to_record
 
 logger = logging.getLogger("syncytium.site")
 app = ClientApp()
@@ -34,18 +34,15 @@ def answer(message: Message, context: Context) -> Message:
         site = Site.from_context(
             dict(context.run_config), dict(context.node_config), context.run_id
         )
-        sums = site_sum(
-            site.config.secure_sum,
-            keys,
-            str(message.metadata.dst_node_id),
-            str(context.run_id),
-            site.min_sites,
-        )
+        site.policy.allow_bytes(content_bytes(message.content), f"came with {phase}")
+        name, run = str(message.metadata.dst_node_id), str(context.run_id)
+        sums = site_sum(site.config, keys, name, run, site.guard)
         content = _work(replace(site, sums=sums), phase, Request(message.content))
+        site.policy.allow_bytes(content_bytes(content), f"was to answer {phase}")
     except Exception as error:
-        kind, reason = _refused(error, phase, site.node.data_path if site else "", simulated)
+        kind, reason, why = _refused(error, phase, site.node.data_path if site else "", simulated)
         log = site.outbox_log if site else outbox_log_of(dict(context.node_config))
-        content = to_record(refusal(phase, kind, reason, log), {})
+        content = to_record(refusal(phase, kind, reason, why, log), {})
     # In the memory of Flower's node until the next message of the run, and nowhere else.
     context.state[KEYS] = ConfigRecord({KEYS: keys.to_bytes()})
     return Message(content, reply_to=message)
@@ -63,15 +60,16 @@ def _work(site: Site, phase: str, request: Request) -> RecordDict:
     return to_record(*outbox.seal(site.sums, request.context, request.values.get("keys")))
 
 
-def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[str, str]:
-    """Kind and reason as they may leave the site, whose own log has the whole of it."""
+def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[str, str, str]:
+    """Kind and reason as they may leave the site, and the whole of it for its own log."""
     if isinstance(error, SyncytiumError):
         text = str(error) if path in str(error) else f"{path}: {error}"
         logger.error("%s: %s", phase, text)
-        return type(error).__name__, text if simulated else error.public
+        return type(error).__name__, text if simulated else error.public, text
     logger.error("%s failed at %s:\n%s", phase, path, traceback.format_exc())
     reason = f" at {path}: {error}" if simulated else "; the site's own log has the reason"
-    return "InternalError", f"{type(error).__name__} in phase {phase}{reason}"
+    text = f"{type(error).__name__} in phase {phase}"
+    return "InternalError", f"{text}{reason}", f"{text} at {path}: {error}"
 
 
 for _name, _phase in PHASES.items():

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from common.errors import WireError
-from common.secure.backend import VECTOR, SiteSum, SumContext
+from common.secure.backend import Parcel, SiteSum, SumContext
 from common.secure.fields import pack
-from common.wire import OFFER, Masked, phase_of
+from common.wire import OFFER, Masked, Public, Shares, phase_of
 
 
 class Outbox:
@@ -32,6 +32,7 @@ class Outbox:
         self.log = log
         self._public: dict[str, Any] = {}
         self._masked: dict[str, np.ndarray] = {}
+        self._shares: dict[str, np.ndarray] = {}
         self._scales: dict[str, float] = {}
         self._local: dict[str, Any] = {}
         self._started = time.time()
@@ -44,7 +45,7 @@ class Outbox:
         WireError
             The field is not declared, or declared masked.
         """
-        self._check(name, masked=False)
+        self._check(name, Public)
         self._public[name] = value
 
     def masked(self, name: str, value: np.ndarray | float, scale: float = 1.0) -> None:
@@ -55,21 +56,35 @@ class Outbox:
         WireError
             The field is not declared, or declared public.
         """
-        self._check(name, masked=True)
+        self._check(name, Masked)
         self._masked[name] = np.asarray(value)
         self._scales[name] = scale
+
+    def parcel(self, parcel: Parcel) -> None:
+        """Send what a trip of a sum sends: public fields, and shares.
+
+        Raises
+        ------
+        WireError
+            A field is not declared, or declared as another kind.
+        """
+        for name, value in parcel.public.items():
+            self.public(name, value)
+        for name, words in parcel.arrays.items():
+            self._check(name, Shares)
+            self._shares[name] = words
 
     def local(self, **facts: Any) -> None:
         """Enter facts into the site's own log; they are not sent."""
         self._local.update(facts)
 
-    def _check(self, name: str, *, masked: bool) -> None:
+    def _check(self, name: str, kind: type[Public | Masked | Shares]) -> None:
         field = self.fields.get(name)
-        if field is None or isinstance(field, Masked) != masked:
+        if not isinstance(field, kind):
             declared = "undeclared" if field is None else f"declared as {type(field).__name__}"
             raise WireError(
                 f"{self.phase}.{name} is {declared} in common/wire.py and was not sent as "
-                f"{'masked' if masked else 'public'}"
+                f"{kind.__name__}"
             )
 
     def seal(
@@ -84,7 +99,7 @@ class Outbox:
         RingError
             A value is out of its agreed range.
         """
-        missing = set(self.fields) - set(self._public) - set(self._masked)
+        missing = set(self.fields) - set(self._public) - set(self._masked) - set(self._shares)
         if missing:
             raise WireError(f"phase {self.phase} did not fill {sorted(missing)}")
         values: dict[str, Any] = {"public": self._public}
@@ -92,10 +107,13 @@ class Outbox:
         if self._masked:
             vector, shapes = pack(self.phase, self._masked, context.n_sites, self._scales)
             values["shapes"] = shapes
-            vector, offer = sums.upload(vector, context, keys or {})
-            self._offer(offer)
-            arrays["upload"] = {VECTOR: vector}
-        self._append(context, "masked" if sums.masks else "unmasked")
+            parcel = sums.upload(vector, context, keys or {})
+            self._offer(parcel.public)
+            arrays["upload"] = parcel.arrays
+        elif self._shares:
+            arrays["upload"] = self._shares
+        # A share for each site is as many times the vector.
+        self._append(context, "masked" if sums.masks else "unmasked", len(arrays.get("upload", ())))
         return values, arrays
 
     def _offer(self, fields: dict[str, Any]) -> None:
@@ -106,7 +124,7 @@ class Outbox:
             )
         self._public.update(fields)
 
-    def _append(self, context: SumContext | None, visibility: str) -> None:
+    def _append(self, context: SumContext | None, visibility: str, copies: int) -> None:
         fields = [
             {"field": name, "visibility": "public", "bytes": len(json.dumps(value))}
             for name, value in self._public.items()
@@ -116,9 +134,10 @@ class Outbox:
                 "visibility": visibility,
                 "shape": list(value.shape),
                 "dtype": "uint64",
-                "bytes": 8 * value.size * (2 if self.fields[name].wide else 1),
+                "bytes": 8 * value.size * (2 if getattr(field, "wide", False) else 1) * copies,
             }
-            for name, value in self._masked.items()
+            for name, value in (self._masked | self._shares).items()
+            for field in (self.fields[name],)
         ]
         _log(
             self.log,
@@ -130,15 +149,16 @@ class Outbox:
         )
 
 
-def refusal(phase: str, kind: str, reason: str, log: Path | None) -> dict[str, Any]:
+def refusal(phase: str, kind: str, reason: str, why: str, log: Path | None) -> dict[str, Any]:
     """The JSON values of a reply that says why nothing else is sent; logged like any other.
 
-    ``log`` is None where the site's settings do not even say where its log is.
+    ``why`` is for the site's own log alone. ``log`` is None where the site's settings do not even
+    say where that is.
     """
     if log is not None:
         # The refusal must arrive even if the disk is full.
         with contextlib.suppress(OSError):
-            _log(log, phase=phase, refused={"kind": kind, "reason": reason})
+            _log(log, phase=phase, refused={"kind": kind, "reason": reason}, why=why)
     return {"error": {"kind": kind, "reason": reason}}
 
 

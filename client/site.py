@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
+from client.participants import ParticipantRecord
 from common.config import READING, NodeConfig, RunConfig, run_folder
 from common.data.genes import columns_of
 from common.data.matrix import ExpressionMatrix, open_csr, row_chunks, write_csr
@@ -21,7 +22,11 @@ from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.errors import ConfigError, InputError
 from common.panel import Panel
-from common.secure.backend import Off, SiteSum
+from common.policy import SitePolicy
+from common.secure.backend import SiteSum
+from common.secure.guard import Guard
+from common.secure.off import OffSite
+from common.site_key import read_site_key
 from common.training import Split, split_cells
 
 logger = logging.getLogger("syncytium.site")
@@ -47,6 +52,8 @@ class Site:
     ----------
     config, node
         The run's settings and the site's own.
+    policy
+        Its rules.
     simulated
         The site is one of several on one machine, made by Flower's simulation.
     sums
@@ -55,8 +62,9 @@ class Site:
 
     config: RunConfig
     node: NodeConfig
+    policy: SitePolicy
     simulated: bool
-    sums: SiteSum = field(default_factory=Off)
+    sums: SiteSum = field(default_factory=OffSite)
 
     @classmethod
     def from_context(
@@ -67,20 +75,17 @@ class Site:
         Raises
         ------
         ConfigError
-            A key or value is wrong, the run's sums are unmasked and the site does not allow that,
-            or a simulation has not one file per site.
+            A key or value is wrong, or a simulation has not one file per site.
+        PolicyError
+            The site's policy does not allow the run.
         InputError
             The simulation's data folder does not exist.
         """
         if not is_simulated(node_config):
             node, config = _own_config(node_config), _run_config(run_config)
-            if config.secure_sum == "off" and not node.allow_unmasked:
-                message = (
-                    "the run has secure-sum = off, which would show this site's part of every sum; "
-                    "use masked, or let the site set allow-unmasked = true in its node-config"
-                )
-                raise ConfigError(message, public=message)
-            return cls(config, node, simulated=False)
+            policy = SitePolicy.read(node.policy)
+            policy.allow(config)
+            return cls(config, node, policy, simulated=False)
         config = _run_config(run_config)
         index, n_sites = int(node_config["partition-id"]), int(node_config["num-partitions"])
         out = run_folder(config, run_id)
@@ -94,18 +99,39 @@ class Site:
             },
             where="simulated node",
         )
-        return cls(config, node, simulated=True)
+        return cls(config, node, SitePolicy.of_simulation(config), simulated=True)
 
     @property
     def name(self) -> str:
         """The site's name: its own choice, or its file's."""
         return self.node.name or Path(self.node.data_path).stem
 
-    @property
-    def min_sites(self) -> int:
-        """It takes part in no masked sum of fewer sites; the coordinator cannot lower it."""
-        own = 0 if self.simulated else self.node.min_sites
-        return max(own, self.config.min_sites)
+    @cached_property
+    def guard(self) -> Guard:
+        """What it insists on in masked sums: its policy, or the run's settings if stricter.
+
+        Raises
+        ------
+        ConfigError
+            Its long-term key cannot be read, or a roster is pinned without one.
+        """
+        policy = self.policy
+        if policy.roster and not self.node.site_key:
+            raise ConfigError(
+                "the policy pins a roster, and the node config has no site-key: make one with "
+                "`syncytium keys`, name it there, and have it entered in every site's roster"
+            )
+        least = max(policy.min_sites, self.config.min_sites)
+        state = Path(policy.state_dir).expanduser() if policy.state_dir else self.output_dir
+        dataset = policy.dataset or Path(self.node.data_path).name
+        return Guard(
+            site=self.name,
+            min_sites=least,
+            consistency=policy.consistency or self.config.consistency,
+            roster=policy.roster,
+            site_key=read_site_key(self.node.site_key) if self.node.site_key else None,
+            record=ParticipantRecord(state, dataset, least, policy.differences == "refuse"),
+        )
 
     @property
     def output_dir(self) -> Path:

@@ -20,7 +20,9 @@ def _kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """A table of settings: written with dashes, unknown keys refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_kebab)
 
     @classmethod
@@ -69,7 +71,7 @@ SIMULATION_KEYS = ("data", "device", *map(_kebab, READING))
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
-class RunConfig(_Settings):
+class RunConfig(Settings):
     """Settings of a run, the same for every site: Flower's run config.
 
     Of the network and its training, 0 or "" stands for the preset's own value.
@@ -89,10 +91,13 @@ class RunConfig(_Settings):
         "stop", description="what a site that fails means for the others"
     )
     deadline: float = Field(3600.0, gt=0, description="seconds a site has to answer one phase")
-    secure_sum: Literal["masked", "off"] = Field(
+    secure_sum: Literal["masked", "crypten", "off"] = Field(
         "masked",
         validate_default=True,
         description="how sums travel; off = unmasked, for comparison",
+    )
+    consistency: bool = Field(
+        False, description="masked: sites sign the list of survivors before they help to open"
     )
 
     batch_key: str = BATCH_KEY
@@ -134,15 +139,15 @@ class RunConfig(_Settings):
     @classmethod
     def _sums_hide(cls, secure_sum: str, info: ValidationInfo) -> str:
         min_sites = info.data.get("min_sites", 2)
-        if secure_sum == "masked" and min_sites < 2:
+        if secure_sum != "off" and min_sites < 2:
             raise ValueError(
-                f"min-sites = {min_sites} with secure-sum = masked: a sum of one site hides "
+                f"min-sites = {min_sites} with secure-sum = {secure_sum}: a sum of one site hides "
                 "nothing; set min-sites to 2 or more, or secure-sum = off"
             )
         return secure_sum
 
 
-class NodeConfig(_Settings):
+class NodeConfig(Settings):
     """Settings of one site: Flower's node config, written by the site itself.
 
     Which columns of its file are read, and so which names it publishes, is a site's own word: the
@@ -155,8 +160,8 @@ class NodeConfig(_Settings):
     cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
     name: str = Field("", description="the site's name; '' = the file's")
     device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
-    min_sites: int = Field(3, ge=2, description="takes part in no masked sum of fewer sites")
-    allow_unmasked: bool = Field(False, description="takes part in a run with secure-sum = off")
+    policy: str = Field("", description="the site's rules, a file as of `syncytium policy`")
+    site_key: str = Field("", description="its long-term key, a file as of `syncytium keys`")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
     batch_key: str = BATCH_KEY
     cell_type_key: str = CELL_TYPE_KEY

@@ -9,6 +9,7 @@ SyncytiumError
 ├── WireError           a field tried to leave a site that common/wire.py does not list
 ├── RingError           a value does not fit the agreed fixed-point range
 ├── SecureSumError      a sum cannot be opened (too few sites, mismatched uploads)
+├── PolicyError         a site's own policy forbids what the coordinator asks; names the rule
 ├── SiteFailure         one or more sites answered with an error or not at all
 └── RunError            the run as a whole failed (its folder, its SuperLink, its exit status)
 """
@@ -65,7 +66,15 @@ class RingError(SyncytiumError):
 
 
 class SecureSumError(SyncytiumError):
-    generic = "The secure sum could not be opened."
+    def __init__(self, message: str):
+        # Of keys, sites and numbers of sums: nothing of the site's data.
+        super().__init__(message, public=message)
+
+
+class PolicyError(SyncytiumError):
+    def __init__(self, message: str, *, public: str | None = None):
+        # It names a rule and what the coordinator asked.
+        super().__init__(message, public=public or message)
 
 
 class SiteFailure(SyncytiumError):

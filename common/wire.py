@@ -3,7 +3,8 @@
 A site sends nothing that is not declared here: :class:`client.outbox.Outbox` checks each field
 against this table and writes it to the site's own log. *Masked* fields reach the coordinator only
 as sums over sites, through the secure sum. *Public* fields are public by design: names, versions,
-and the keys and key shares of the secure sum, never a number computed from cells.
+and the keys and key shares of the secure sum, never a number computed from cells. *Shares* are
+random words that mean nothing before all sites' are added.
 """
 
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ class Masked:
         See :class:`common.secure.ring.FixedPoint`.
     ring
         The values are ring elements already (uint64) and are summed as they are.
+    repeats
+        Two runs over the same cells give the same: sums over almost the same sites would show one
+        site by their difference, and sites refuse them.
     """
 
     meaning: str
@@ -50,6 +54,7 @@ class Masked:
     integer: bool = False
     wide: bool = False
     ring: bool = False
+    repeats: bool = False
 
     def fixed_point(self, n_sites: int) -> FixedPoint:
         """The number format for a sum over at most ``n_sites`` sites."""
@@ -57,11 +62,18 @@ class Masked:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """Ring words that are uniformly random until those of all sites are added."""
+
+    meaning: str
+
+
+@dataclass(frozen=True)
 class Phase:
     """One exchange between the coordinator and the sites."""
 
     meaning: str
-    fields: dict[str, Public | Masked]
+    fields: dict[str, Public | Masked | Shares]
     train: bool = False
 
     def masked(self) -> dict[str, Masked]:
@@ -72,18 +84,40 @@ class Phase:
 # What a site sends for a masked sum to come: with its upload to the one before, or in a key phase.
 OFFER = {
     "round_key": Public("public key for the next sum"),
+    "round_key_signature": Public("the site's signature of it"),
     "commitment": Public("hash of the seed of its next self mask"),
     "boxes": Public("key shares for the next sum, each sealed for one site"),
 }
 
 PHASES = {
     "identities": Phase(
-        "the sites' keys for this run", {"identity": Public("public key of the site, for this run")}
+        "the sites' keys for this run",
+        {
+            "site": Public("the site's name"),
+            "agreement_key": Public("public key of the site for this run, to seal boxes for it"),
+            "run_key": Public("public key of the site for this run, of its signatures"),
+            "site_key": Public("public half of its long-term key; '' without one"),
+            "signature": Public("the long-term key's signature of the others"),
+        },
     ),
-    "offers": Phase("keys for the first masked sum", OFFER),
+    "meet": Phase(
+        "crypten: the sites take each other's keys",
+        {"identities": Public("hash of the keys that it took")},
+    ),
+    "offers": Phase(
+        "the sites take each other's keys and offer some for the first masked sum", OFFER
+    ),
+    "agree": Phase(
+        "the survivors of a masked sum sign their list",
+        {"signature": Public("of the list of survivors")},
+    ),
     "reveal": Phase(
         "the survivors of a masked sum help to open it",
         {"shares": Public("one key share for each site of the sum")},
+    ),
+    "partial_sums": Phase(
+        "crypten: each site adds the shares it owns",
+        {"partial": Shares("sum of one share of every site's vector")},
     ),
     "describe": Phase(
         "a site says what it has, by names alone",
@@ -98,30 +132,39 @@ PHASES = {
     "moments": Phase(
         "sums over cells from which genes are chosen and scaled",
         {
-            "n_cells": Masked("cells", "", integer=True),
-            "sum_log": Masked("sum of log1p CP10k", "genes", MAX_LOG1P * MAX_CELLS),
-            "sum_log_squared": Masked("sum of its square", "genes", MAX_LOG1P**2 * MAX_CELLS),
-            "sum_cp10k": Masked("sum of CP10k", "genes", MAX_CP10K * MAX_CELLS, wide=True),
+            "n_cells": Masked("cells", "", integer=True, repeats=True),
+            "sum_log": Masked("sum of log1p CP10k", "genes", MAX_LOG1P * MAX_CELLS, repeats=True),
+            "sum_log_squared": Masked(
+                "sum of its square", "genes", MAX_LOG1P**2 * MAX_CELLS, repeats=True
+            ),
+            "sum_cp10k": Masked(
+                "sum of CP10k", "genes", MAX_CP10K * MAX_CELLS, wide=True, repeats=True
+            ),
             "sum_cp10k_squared": Masked(
-                "sum of its square", "genes", MAX_CP10K**2 * MAX_CELLS, wide=True
+                "sum of its square", "genes", MAX_CP10K**2 * MAX_CELLS, wide=True, repeats=True
             ),
         },
     ),
     "principal_axes": Phase(
         "second moments of scaled expression, for the pooled principal axes",
         {
-            "n_cells": Masked("cells", "", integer=True),
-            "sum_scaled": Masked("sum of scaled expression", "genes", MAX_SCALED * MAX_CELLS),
+            "n_cells": Masked("cells", "", integer=True, repeats=True),
+            "sum_scaled": Masked(
+                "sum of scaled expression", "genes", MAX_SCALED * MAX_CELLS, repeats=True
+            ),
             "second_moments": Masked(
-                "sum of products of two genes", "gene pairs", MAX_SCALED**2 * MAX_CELLS
+                "sum of products of two genes",
+                "gene pairs",
+                MAX_SCALED**2 * MAX_CELLS,
+                repeats=True,
             ),
         },
     ),
     "fit": Phase(
         "local training of the model",
         {
-            "n_train": Masked("training cells", "", integer=True),
-            "n_validation": Masked("validation cells", "", integer=True),
+            "n_train": Masked("training cells", "", integer=True, repeats=True),
+            "n_validation": Masked("validation cells", "", integer=True, repeats=True),
             "weights": Masked("share of training cells x model values", "values", 2.0**12),
             "train_loss": Masked("training cells x loss", "", 1e6 * MAX_CELLS, wide=True),
             "validation_loss": Masked("validation cells x loss", "", 1e6 * MAX_CELLS, wide=True),
@@ -132,9 +175,12 @@ PHASES = {
         "one digit of the largest batch of each cell type, without its owner",
         {
             "thermometer": Masked(
-                "random ring elements up to the digit", f"types x {THERMOMETER_BASE}", ring=True
+                "random ring elements up to the digit",
+                f"types x {THERMOMETER_BASE}",
+                ring=True,
+                repeats=True,
             ),
-            "n_batches": Masked("batches that hold the type", "types", integer=True),
+            "n_batches": Masked("batches that hold the type", "types", integer=True, repeats=True),
         },
     ),
     "latents": Phase(
@@ -157,7 +203,7 @@ PHASES = {
     "correct": Phase(
         "a site shifts, decodes and writes its own cells",
         {
-            "n_cells": Masked("cells written", "", integer=True),
+            "n_cells": Masked("cells written", "", integer=True, repeats=True),
             "n_shifted": Masked("cells shifted to a reference", "", integer=True),
         },
     ),

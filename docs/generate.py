@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from common.config import NodeConfig, RunConfig
+from common.config import NodeConfig, RunConfig, Settings
+from common.policy import SitePolicy
 from common.presets import PRESETS
-from common.wire import PHASES, Masked
+from common.wire import PHASES, Masked, Shares
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Made by `make docs` from {source}; do not edit. -->\n"
@@ -24,13 +25,17 @@ def settings() -> str:
         "\n## A site",
         "In `flower-supernode --node-config`, by the site itself; a simulation makes them.\n",
         _keys(NodeConfig),
+        "\n## A site's policy",
+        "In the file that the node config's `policy` names; `syncytium policy FILE` writes one "
+        "with all rules. Nothing in a run's settings can lower it, and a refusal names its rule.\n",
+        _keys(SitePolicy),
         "\n## Presets",
         _presets(),
     ]
     return "\n".join(page) + "\n"
 
 
-def _keys(config: type[RunConfig] | type[NodeConfig]) -> str:
+def _keys(config: type[Settings]) -> str:
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in config.model_fields.items():
         default = "required" if field.is_required() else f"`{field.default!r}`"
@@ -64,7 +69,8 @@ def wire() -> str:
         NOTE.format(source="common/wire.py"),
         "A site sends nothing else: its outbox checks each field against this table, in the code, "
         "and writes it to the site's own `outbox.jsonl`. *Summed* fields reach the coordinator in "
-        "fixed point, as sums over sites. *Public* ones are names, versions, and the keys and key "
+        "fixed point, as sums over sites; *shares* are random words until those of all sites are "
+        "added. *Public* ones are names, versions, and the keys and key "
         "shares of the masked sums. A site that cannot "
         "answer sends the kind of error and a reason without any of its values, and logs that "
         "too.\n",
@@ -73,8 +79,8 @@ def wire() -> str:
     ]
     for name, phase in PHASES.items():
         for key, field in phase.fields.items():
-            summed = isinstance(field, Masked)
-            kind, shape = ("summed", field.shape or "one number") if summed else ("public", "")
+            kind = {Masked: "summed", Shares: "shares"}.get(type(field), "public")
+            shape = (field.shape or "one number") if isinstance(field, Masked) else ""
             page.append(f"| {name} | `{key}` | {kind} | {shape} | {field.meaning} |")
     page += [
         "\nWhere sums are masked, a reply with summed fields also carries the fields of `offers`: "

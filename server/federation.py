@@ -12,7 +12,8 @@ from common.config import RunConfig
 from common.errors import SecureSumError, SiteFailure
 from server.runs import RunFolder
 from strategies.phase import PhaseStrategy
-from strategies.records import values_of
+from strategies.records import content_bytes, values_of
+from strategies.secure_sum import UPLOAD
 
 logger = logging.getLogger("syncytium.server")
 Result = TypeVar("Result")
@@ -48,7 +49,7 @@ class Federation:
         return self.names.get(node_id, f"node {node_id}")
 
     def run(self, strategy: PhaseStrategy[Result], round_: int = 0) -> Result:
-        """One phase: both trips of it, then its result.
+        """One phase: all trips of it, then its result.
 
         Raises
         ------
@@ -62,10 +63,11 @@ class Federation:
     ) -> tuple[Result, Message]:
         """Like :meth:`run`, with one of the replies, which Flower's strategies want to see."""
         request = strategy.request(round_, self.node_ids)
-        messages = strategy.messages(strategy.phase, request, self.node_ids)
-        replies = self._exchange(messages, strategy.receive)
-        reveals = self._exchange(strategy.configure_reveal(replies))
-        return strategy.aggregate(round_, replies + reveals), replies[0]
+        replies = self._exchange(strategy.messages(request, self.node_ids), strategy.receive)
+        first = replies[0]
+        while messages := strategy.follow_up(replies):
+            replies = self._exchange(messages)
+        return strategy.aggregate(round_, replies), first
 
     def _wait_for_sites(self) -> list[int]:
         wanted, start = self.config.n_sites, time.monotonic()
@@ -124,13 +126,11 @@ class Federation:
         return dict(zip(ids, nodes, strict=True))
 
     def _record(self, phase: str, sender: str, receiver: str, message: Message) -> None:
-        n_bytes, masked = 0, False
+        n_bytes, summed = 0, False
         if message.has_content():
-            for group, record in message.content.array_records.items():
-                n_bytes += sum(len(array.data) for array in record.values())
-                masked = masked or group == "upload"
+            n_bytes, summed = content_bytes(message.content), UPLOAD in message.content
         entry = {"from": sender, "to": receiver, "phase": phase, "bytes": n_bytes}
-        self.folder.ledger(**entry, summed=masked)
+        self.folder.ledger(**entry, masked=summed and self.config.secure_sum != "off")
 
     def _lose(self, phase: str, failures: dict[int, str]) -> None:
         if not failures:

@@ -16,6 +16,12 @@ from strategies.records import panel_parts, to_record
 Result = TypeVar("Result")
 
 
+def message_to(node_id: int, phase: str, content: RecordDict) -> Message:
+    """A message of a phase to a node."""
+    kind = "train" if phase_of(phase).train else "query"
+    return Message(content, dst_node_id=node_id, message_type=f"{kind}.{phase}")
+
+
 class PhaseStrategy(Strategy, Generic[Result]):
     """Base of the phases.
 
@@ -56,28 +62,24 @@ class PhaseStrategy(Strategy, Generic[Result]):
     def receive(self, reply: Message) -> None:
         """Look at a reply as it arrives, while other sites still work; by default do nothing."""
 
-    def configure_reveal(self, replies: list[Message]) -> list[Message]:
-        """Messages of a second trip, made from the replies of the first; none by default."""
+    def follow_up(self, replies: list[Message]) -> list[Message]:
+        """Messages of a further trip, made from the replies of the one before; none by default."""
         return []
 
     @abstractmethod
     def aggregate(self, round_: int, replies: list[Message]) -> Result:
-        """The phase's result from the replies of every site."""
+        """The phase's result from the replies of its last trip."""
 
-    def messages(self, phase: str, content: RecordDict, node_ids: Iterable[int]) -> list[Message]:
-        """One message of ``phase`` with ``content`` to each node."""
-        kind = "train" if phase_of(self.phase).train and phase == self.phase else "query"
-        return [
-            Message(content, dst_node_id=node_id, message_type=f"{kind}.{phase}")
-            for node_id in node_ids
-        ]
+    def messages(self, content: RecordDict, node_ids: Iterable[int]) -> list[Message]:
+        """One message of the phase with ``content`` to each node."""
+        return [message_to(node_id, self.phase, content) for node_id in node_ids]
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Flower's interface: the messages of the phase."""
         node_ids = list(grid.get_node_ids())
-        return self.messages(self.phase, self.request(server_round, node_ids), node_ids)
+        return self.messages(self.request(server_round, node_ids), node_ids)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

@@ -67,6 +67,12 @@ def from_array(array: Array) -> np.ndarray:
     return values.reshape(shape, order="F" if fortran_order else "C")
 
 
+def content_bytes(record: RecordDict) -> int:
+    """Bytes of all arrays of a message, its JSON part among them."""
+    groups = record.array_records.values()
+    return sum(len(array.data) for group in groups for array in group.values())
+
+
 def values_of(record: RecordDict) -> dict[str, Any]:
     """The JSON part of a message."""
     return json.loads(zlib.decompress(from_array(record.array_records[JSON][JSON])))

@@ -1,7 +1,7 @@
 """A phase whose replies are only ever seen summed: the secure sum as a Flower strategy.
 
-First trip: every site uploads its masked fields as one ring vector. Second trip, if the backend
-reveals: the sites whose uploads arrived are named, and each of them helps to open their sum.
+First trip: every site uploads its masked fields as one ring vector. Further trips are the
+backend's, with the sites whose uploads arrived: they help to open the sum over exactly these.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import numpy as np
 from flwr.app import Message, RecordDict
 
 from common.errors import SecureSumError
-from common.secure.backend import VECTOR, SumBackend, SumContext
-from common.secure.fields import Shapes, unpack
-from strategies.phase import PhaseStrategy
+from common.secure.backend import Parcel, SumBackend, SumContext
+from common.secure.fields import Shapes, n_words, unpack
+from strategies.phase import PhaseStrategy, message_to
 from strategies.records import arrays_of, context_value, to_record, values_of
 
-REVEAL = "reveal"
+UPLOAD = "upload"
 
 
 @dataclass(frozen=True)
@@ -78,74 +78,78 @@ class SecureSum(PhaseStrategy[Summed]):
 
     def _start(self, context: SumContext | None) -> None:
         self._context = context
-        self._total: np.ndarray | None = None
         self._shapes: Shapes = {}
         self._uploads: list[str] = []
+        self._trips = iter(self.backend.trips)
+        self._trip: str | None = None
 
     def receive(self, reply: Message) -> None:
-        """Add an upload to the running sum and take it out of the reply, to free its memory.
+        """Give an upload to the backend and take it out of the reply, to free its memory.
 
         Raises
         ------
         SecureSumError
             It does not fit the uploads before it, or the site has uploaded already.
         """
-        site = str(reply.metadata.src_node_id)
-        vector = arrays_of(reply.content, "upload").get(VECTOR)
-        if vector is None:
+        site = _site(reply)
+        arrays = arrays_of(reply.content, UPLOAD)
+        if not arrays:
             raise SecureSumError(f"{self.phase}: site {site} answered without an upload")
-        del reply.content["upload"]
+        del reply.content[UPLOAD]
         if site in self._uploads:
             raise SecureSumError(f"{self.phase}: site {site} uploaded twice")
-        if vector.dtype != np.uint64 or vector.ndim != 1:
-            raise SecureSumError(
-                f"{self.phase}: site {site} sent {vector.dtype} {vector.shape}, not ring words"
-            )
         values = values_of(reply.content)
         shapes = {name: tuple(s) for name, s in values["shapes"].items()}
-        if self._total is None:
-            self._total, self._shapes = vector.copy(), shapes
-        elif (shapes, vector.shape) != (self._shapes, self._total.shape):
+        if self._uploads and shapes != self._shapes:
             raise SecureSumError(
                 f"{self.phase}: site {site} sent fields of different shapes than the sites before "
-                f"it: {shapes} in {len(vector)} words, not {self._shapes} in {len(self._total)}; "
-                "they do not run the same version or the same genes"
+                f"it: {shapes}, not {self._shapes}; they do not run the same version or the same "
+                "genes"
             )
-        else:
-            np.add(self._total, vector, out=self._total)
-        self.backend.receive(site, values["public"])
+        self._shapes = shapes
+        self.backend.receive(site, Parcel(values["public"], arrays), n_words(self.phase, shapes))
         self._uploads.append(site)
 
-    def configure_reveal(self, replies: list[Message]) -> list[Message]:
-        """Ask each survivor to help opening the sum over exactly these survivors."""
-        if not self.backend.reveals:
-            return []
+    def follow_up(self, replies: list[Message]) -> list[Message]:
+        """The backend's next trip, to the sites that answered the one before."""
+        self._take(replies)
         self._enough(replies)
-        survivors = [str(reply.metadata.src_node_id) for reply in replies]
-        content = to_record(self.backend.reveal_request(survivors), {})
-        return self.messages(REVEAL, content, [r.metadata.src_node_id for r in replies])
+        self._trip = next(self._trips, None)
+        if self._trip is None:
+            return []
+        asked = self.backend.ask(self._trip, self._uploads, [_site(reply) for reply in replies])
+        contents = {
+            site: to_record(parcel.public, {UPLOAD: parcel.arrays} if parcel.arrays else {})
+            for site, parcel in asked.items()
+        }
+        return [message_to(int(site), self._trip, record) for site, record in contents.items()]
+
+    def _take(self, replies: list[Message]) -> None:
+        for reply in replies:
+            if self._trip is not None:
+                parcel = Parcel(
+                    values_of(reply.content)["public"], arrays_of(reply.content, UPLOAD)
+                )
+                self.backend.take(self._trip, _site(reply), parcel)
+            elif _site(reply) not in self._uploads:
+                self.receive(reply)
 
     def aggregate(self, round_: int, replies: list[Message]) -> Summed:
-        """Open the sum over the sites that uploaded.
+        """Open the sum over the sites that uploaded; ``replies`` are looked at by the trips.
 
         Raises
         ------
         SecureSumError
             Too few sites, uploads that do not fit each other, or a sum opened twice.
         """
+        if self._trip is None:
+            self._take(replies)
         context = self._context
-        reveals = {}
-        for reply in replies:
-            site = str(reply.metadata.src_node_id)
-            if reply.metadata.message_type.endswith(f".{REVEAL}"):
-                reveals[site] = values_of(reply.content)["public"]
-            elif site not in self._uploads:
-                self.receive(reply)
         self._enough(self._uploads)
         if context in self._opened:
             raise SecureSumError(f"the sum {context} was opened before")
         self._opened.add(context)
-        vector = self.backend.open(self._total, self._uploads, reveals, context)
+        vector = self.backend.open(self._uploads)
         return Summed(unpack(self.phase, vector, self._shapes, context.n_sites), len(self._uploads))
 
     def _enough(self, uploads: Any) -> None:
@@ -154,3 +158,7 @@ class SecureSum(PhaseStrategy[Summed]):
                 f"{self.phase}: {len(uploads)} sites answered and min-sites is {self.min_sites}: "
                 "nothing is opened"
             )
+
+
+def _site(reply: Message) -> str:
+    return str(reply.metadata.src_node_id)

@@ -17,17 +17,24 @@ RUN_ID = 7
 
 
 class InProcessGrid(Grid):
-    """Sites 1..n; ``tamper`` may change or drop a reply (return None)."""
+    """Sites 1..n; ``tamper`` may change or drop a reply (return None).
+
+    The sites are simulated ones, or real ones where ``node_configs`` gives each its own.
+    """
 
     def __init__(
         self,
         n_sites: int,
         run_config: dict[str, Any],
         tamper: Callable[[Message], Message | None] = lambda reply: reply,
+        node_configs: list[dict[str, Any]] | None = None,
     ):
         self.n_sites = n_sites
         self.run_config = run_config
         self.tamper = tamper
+        self.node_configs = node_configs or [
+            {"partition-id": i, "num-partitions": n_sites} for i in range(n_sites)
+        ]
         self.replies: list[Message] = []
         self.states: dict[int, RecordDict] = {}
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, RUN_ID, 1
@@ -56,7 +63,7 @@ class InProcessGrid(Grid):
             context = Context(
                 run_id=RUN_ID,
                 node_id=node_id,
-                node_config={"partition-id": node_id - 1, "num-partitions": self.n_sites},
+                node_config=dict(self.node_configs[node_id - 1]),
                 state=self.states.setdefault(node_id, RecordDict()),
                 run_config=self.run_config,
             )
@@ -79,7 +86,14 @@ class InProcessGrid(Grid):
         raise NotImplementedError
 
 
-def run_in_process(out: Path, n_sites: int, *, tamper=lambda reply: reply, **settings: Any) -> None:
+def run_in_process(
+    out: Path,
+    n_sites: int,
+    *,
+    tamper=lambda reply: reply,
+    node_configs: list[dict[str, Any]] | None = None,
+    **settings: Any,
+) -> None:
     """Run the ServerApp over in-process sites; settings are RunConfig's, with underscores."""
     from server.app import main
 
@@ -88,4 +102,4 @@ def run_in_process(out: Path, n_sites: int, *, tamper=lambda reply: reply, **set
     context = Context(
         run_id=RUN_ID, node_id=1, node_config={}, state=RecordDict(), run_config=config
     )
-    main(InProcessGrid(n_sites, config, tamper), context)
+    main(InProcessGrid(n_sites, config, tamper, node_configs), context)

@@ -14,6 +14,9 @@ from tests.in_process import run_in_process
 N_GENES = 60
 TINY = {"rounds": 2, "hidden": "32", "latent_dim": 5, "n_top_genes": 40, "batch_size": 32}
 
+# Phases that only other settings than the default need.
+OPTIONAL = {"agree", "meet", "partial_sums"}
+
 
 def site(cells: dict[tuple[str, str], int], seed: int = 0) -> anndata.AnnData:
     """Counts of a site with so many cells of each (batch, type); a type is alike at every site."""

@@ -14,8 +14,8 @@ from common.config import RunConfig
 from common.data.genes import columns_of
 from common.data.matrix import ExpressionMatrix
 from common.data.normalise import library_sizes, log1p_cp10k
-from common.secure.backend import Off
 from common.secure.fields import unpack
+from common.secure.off import OffSite
 from common.secure.ring import add
 from server.workflows.correct import Correct
 from strategies.describe import SiteDescription
@@ -61,7 +61,7 @@ class Sites:
         """The first trip of a secure sum, without Flower's messages."""
         request = strategy.request(0, list(range(len(self.parts))))
         request = Request(request)
-        context, off = request.context, Off()
+        context, off = request.context, OffSite()
         vectors = []
         for i, (part, order) in enumerate(zip(self.parts, self.orders, strict=True)):
             own = sparse.csr_matrix(part[:, order])

@@ -64,12 +64,12 @@ def refused(*arguments):
 def test_help_lists_the_commands():
     done = call("--help")
     assert done.exit_code == 0
-    for command in ("demo", "check", "split", "run", "evaluate"):
+    for command in ("demo", "check", "split", "run", "evaluate", "policy", "keys"):
         assert f" {command} " in done.stdout
     assert call().exit_code != 0
 
 
-@pytest.mark.parametrize("command", ["demo", "check", "split", "run", "evaluate"])
+@pytest.mark.parametrize("command", ["demo", "check", "split", "run", "evaluate", "policy", "keys"])
 def test_each_command_has_help(command):
     done = call(command, "--help")
     assert done.exit_code == 0
@@ -318,8 +318,8 @@ def test_every_phase_has_words_for_the_progress():
     from cli.progress import PHASES as SHOWN
     from common.wire import PHASES
 
-    # Each of these two is half of something that is shown.
-    assert set(SHOWN) == set(PHASES) - {"offers", "reveal"}
+    # Each of these is part of something that is shown.
+    assert set(SHOWN) == set(PHASES) - {"meet", "offers", "agree", "reveal", "partial_sums"}
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])

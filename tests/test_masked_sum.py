@@ -1,15 +1,17 @@
 """The masked sum: exact over the survivors, closed below the threshold, never opened twice."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import SecureSumError
-from common.secure.masked_site import MaskedSite, SiteKeys
-from tests.masked_parties import RUN, Parties
+from common.errors import PolicyError, SecureSumError, SyncytiumError
+from common.secure.masked_site import RoundKey
+from common.secure.site_keys import SiteKeys
+from tests.masked_parties import Parties, masked_site
 
 
 def run(parties, lost_before=0, lost_after=0):
@@ -43,7 +45,7 @@ def test_one_site_too_few_opens_nothing(n):
     for before, after in ((1, 0), (0, 1)):
         parties = Parties(n)
         spare = n - parties.threshold
-        with pytest.raises(SecureSumError):
+        with pytest.raises((SecureSumError, PolicyError)):
             run(parties, before * (spare + 1), after * (spare + 1))
 
 
@@ -134,19 +136,27 @@ def test_masks_are_bound_to_their_sum(changed):
 
 def changed_keys(parties):
     publics = parties.publics()
-    stranger = SiteKeys().identity.public
+    stranger = RoundKey(SiteKeys().agreement.public, b"")
     yield {**publics, "site-00": stranger}, "round key of site-00 is not the one it sent"
     yield {**publics, "site-01": publics["site-02"]}, "two sites have the same round key"
+    yield {**publics, "site-01": stranger}, "round key of site-01 is not signed by site-01"
+    signature = publics["site-02"].signature
+    yield (
+        {**publics, "site-01": RoundKey(stranger.public, signature)},
+        "round key of site-01 is not signed by site-01",
+    )
+    old = parties.offered(1, parties.names)["site-01"].round_key
+    yield {**publics, "site-01": old}, "round key of site-01 is not signed by site-01"
     yield {n: publics[n] for n in parties.names[1:]} | {"x": stranger}, "other participants"
-    yield {n: publics[n] for n in parties.names[:2]}, "2 sites with a threshold of 3"
+    yield {n: publics[n] for n in parties.names[:2]}, "min-sites = 3: the sum has 2 sites"
 
 
-@pytest.mark.parametrize("case", range(4))
+@pytest.mark.parametrize("case", range(7))
 def test_keys_that_the_sites_did_not_agree_on_are_refused(case):
     parties = Parties(4, min_sites=3)
     publics, said = list(changed_keys(parties))[case]
     context = parties.context(len(publics))
-    with pytest.raises(SecureSumError, match=said):
+    with pytest.raises(SyncytiumError, match=said):
         parties.sites["site-00"].upload(parties.vectors["site-00"], context, 0, publics)
 
 
@@ -189,13 +199,15 @@ def test_wrong_shares_are_told_from_right_ones(lost):
 
 
 def test_identities_are_taken_once():
-    sites = [MaskedSite(SiteKeys(), name, RUN, 2) for name in ("a", "b")]
-    identities = {site.name: site.keys.identity.public for site in sites}
-    other = SiteKeys().identity.public
+    sites = [masked_site(name) for name in ("a", "b")]
+    identities = {site.name: site.identity for site in sites}
+    other = masked_site("x").identity
     with pytest.raises(SecureSumError, match="identity of a is not the one it sent"):
         sites[0].meet({**identities, "a": other})
-    with pytest.raises(SecureSumError, match="same identity key"):
-        sites[0].meet({**identities, "b": identities["a"]})
+    for key in ("agreement_key", "run_key", "site"):
+        twin = replace(identities["b"], **{key: getattr(identities["a"], key)})
+        with pytest.raises(SecureSumError, match=f"same {key.replace('_', ' ')}"):
+            sites[0].meet({**identities, "b": twin})
     sites[0].meet(identities)
     with pytest.raises(SecureSumError, match="identities changed within the run"):
         sites[0].meet({**identities, "b": other})
@@ -203,8 +215,14 @@ def test_identities_are_taken_once():
 
 def test_no_key_is_shown():
     parties = Parties(2)
-    shown = repr(parties.sites["site-00"].keys) + repr(parties.sites["site-00"].keys.sums[0])
     keys = parties.sites["site-00"].keys
-    for secret in (keys.identity.private, keys.sums[0].seed, keys.sums[0].pair.private):
+    first = keys.sums[0]
+    shown = repr(keys) + repr(first)
+    for secret in (
+        keys.agreement.private,
+        keys.signing.private,
+        keys.sums[0].seed,
+        keys.sums[0].pair.private,
+    ):
         assert repr(secret)[2:-1] not in shown
         assert secret.hex() not in shown

@@ -7,8 +7,9 @@ from flwr.app import Message
 
 from common.config import RunConfig
 from common.errors import SecureSumError, SiteFailure
-from common.secure.backend import Off, SumContext
+from common.secure.backend import Parcel, SumContext
 from common.secure.masked import MaskedBackend
+from common.secure.off import OffBackend
 from common.wire import PHASES
 from server.federation import Federation
 from server.runs import RunFolder
@@ -46,7 +47,7 @@ def masked_federation(data, out, tamper=lambda reply: reply, min_sites=2, **sett
 def moments(sums=None, min_sites=1, **content):
     return SecureSum(
         "moments",
-        backend=sums or Off(),
+        backend=sums or OffBackend(),
         run="7",
         min_sites=min_sites,
         values={"vocabulary": VOCABULARY},
@@ -108,7 +109,7 @@ def test_a_masked_run_gives_the_same_bits_as_a_plain_one(data, tmp_path):
     federate(tmp_path / "masked", data, 3)
     one, two = (tmp_path / n / "bundle/model.safetensors" for n in ("plain", "masked"))
     assert one.read_bytes() == two.read_bytes()
-    n_sums = sum(line["summed"] for line in lines(tmp_path / "masked/ledger.jsonl")) // 3
+    n_sums = sum(line["masked"] for line in lines(tmp_path / "masked/ledger.jsonl")) // 3
     ledger = lines(tmp_path / "masked/ledger.jsonl")
     assert sum(line["phase"] == "reveal" for line in ledger) == 6 * n_sums
     for name in ("site-1", "site-2", "site-3"):
@@ -175,7 +176,7 @@ def test_a_replayed_request_gets_no_second_upload(data, tmp_path):
     strategy = moments(sums)
     request = strategy.request(0, federation.node_ids)
     for again in (False, True):
-        messages = strategy.messages("moments", request, federation.node_ids)
+        messages = strategy.messages(request, federation.node_ids)
         if again:
             with pytest.raises(SiteFailure, match="sum 0 was asked for twice"):
                 federation._exchange(messages)
@@ -183,18 +184,21 @@ def test_a_replayed_request_gets_no_second_upload(data, tmp_path):
             federation._exchange(messages)
 
 
-class Revealing(Off):
+class Revealing(OffBackend):
     """Plain sums with a second trip."""
 
-    reveals = True
+    trips = ("reveal",)
+
+    def ask(self, trip, survivors, left):
+        return {site: Parcel({"survivors": survivors}) for site in left}
 
 
 def test_the_strategy_itself_counts_the_uploads():
     strategy = moments(Revealing(), min_sites=3)
     strategy.request(0, [1, 2, 3])
-    replies = [upload_of(node_id, np.zeros(2, np.uint64)) for node_id in (1, 2)]
+    replies = [upload_of(node_id, np.zeros(N_WORDS, np.uint64)) for node_id in (1, 2)]
     with pytest.raises(SecureSumError, match="2 sites answered and min-sites is 3"):
-        strategy.configure_reveal(replies)
+        strategy.follow_up(replies)
     with pytest.raises(SecureSumError, match="2 sites answered and min-sites is 3"):
         strategy.aggregate(0, replies)
     with pytest.raises(SecureSumError, match="0 sites answered"):
@@ -226,7 +230,7 @@ def test_uploads_of_other_lengths_are_refused():
     strategy = moments()
     strategy.request(0, [1, 2])
     words = np.zeros(N_WORDS, np.uint64)
-    with pytest.raises(SecureSumError, match=r"site 2 .* in 360 words, not .* in 361"):
+    with pytest.raises(SecureSumError, match=r"site 2 sent uint64 \(360,\), not 361 ring words"):
         strategy.aggregate(0, [upload_of(1, words), upload_of(2, words[1:])])
 
 
@@ -281,7 +285,7 @@ def test_a_site_uploads_once():
 def test_an_upload_of_anything_but_ring_words_is_refused(vector):
     strategy = moments()
     strategy.request(0, [1])
-    with pytest.raises(SecureSumError, match=r"site 1 sent .*, not ring words"):
+    with pytest.raises(SecureSumError, match=r"site 1 sent .*, not 361 ring words"):
         strategy.aggregate(0, [upload_of(1, vector)])
 
 
@@ -302,7 +306,7 @@ def test_a_request_names_its_sum():
 
 
 def test_plain_sums_have_no_second_trip(data, tmp_path):
-    assert not Off.reveals
+    assert not OffBackend.trips
     federation = federation_of(data, tmp_path)
     federation.run(moments())
     assert {line["phase"] for line in lines(tmp_path / "ledger.jsonl")} == {"moments"}

@@ -336,10 +336,12 @@ def test_a_real_site_takes_part_in_unmasked_sums_only_if_it_says_so_itself(path,
     config = run_config(secure_sum="off")
     (error,) = ask("describe", to_record({}, {}), node, config).values()
     assert "secure-sum = off" in error["reason"]
-    assert "allow-unmasked = true" in error["reason"]
+    assert error["reason"].startswith("policy rule require-masking")
     (line,) = lines(tmp_path / "output" / "outbox.jsonl")
     assert line["refused"] == error
-    allowed = ask("describe", to_record({}, {}), {**node, "allow-unmasked": True}, config)
+    policy = tmp_path / "policy.toml"
+    policy.write_text("require-masking = false\n")
+    allowed = ask("describe", to_record({}, {}), {**node, "policy": str(policy)}, config)
     assert allowed["public"]["site"] == "site-1"
 
 

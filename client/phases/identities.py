@@ -1,11 +1,11 @@
-"""identities: the public half of the site's key for this run."""
+"""identities: the public halves of the site's keys for this run."""
 
 from client.outbox import Outbox
 from client.site import Site
+from common.secure.backend import Parcel
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Send public fields only."""
-    for name, value in site.sums.identity().items():
-        outbox.public(name, value)
+    outbox.parcel(Parcel(site.sums.member.identity.fields()))

@@ -2,10 +2,11 @@
 
 from client.outbox import Outbox
 from client.site import Site
+from common.secure.backend import Parcel
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Send public fields only."""
-    for name, value in site.sums.reveal(request.values).items():
-        outbox.public(name, value)
+    """Send what the sum's backend answers."""
+    asked = Parcel(request.values, request.arrays("upload"))
+    outbox.parcel(site.sums.answer("reveal", asked))

@@ -1,13 +1,12 @@
-"""How a site's ring vector travels to a sum: the interface, and the plain ``off`` backend.
+"""How a site's ring vector travels to a sum: what every backend offers at both ends.
 
-A sum takes up to two trips. *Upload*: each site sends what :meth:`SiteSum.upload` makes of its
-vector; the coordinator adds the vectors in the ring as they arrive. *Reveal*, where ``reveals`` is
-true: the coordinator names the sites whose uploads arrived, and each of them sends what
-:meth:`SiteSum.reveal` gives. :meth:`SumBackend.open` then yields the sum over exactly those sites,
-or fails.
+First trip, *upload*: each site sends what :meth:`SiteSum.upload` makes of its vector. Then the
+backend's further ``trips``, each a phase of :data:`common.wire.PHASES`: the coordinator sends every
+site that is left what :meth:`SumBackend.ask` gives, and takes what it answers. At last
+:meth:`SumBackend.open` yields the sum over exactly the sites that uploaded, or fails.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,7 +32,15 @@ class SumContext:
 
 
 Values = dict[str, Any]
-VECTOR = "vector"
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a message carries for a sum: JSON-serialisable public values, and arrays."""
+
+    public: Values = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
 
 
 class SiteSum(Protocol):
@@ -41,75 +48,33 @@ class SiteSum(Protocol):
 
     masks: bool
 
-    def upload(
-        self, vector: np.ndarray, context: SumContext, keys: Values
-    ) -> tuple[np.ndarray, Values]:
-        """What to send for ``vector`` (uint64, (n,)): a vector like it, and public fields.
+    def upload(self, vector: np.ndarray, context: SumContext, keys: Values) -> Parcel:
+        """What to send for ``vector`` (uint64, (n,)).
 
         ``keys`` is what the coordinator's :meth:`SumBackend.request` gave.
         """
 
-    def reveal(self, request: Values) -> Values:
-        """What to send, as public fields, so that the sum over the survivors opens."""
+    def answer(self, trip: str, asked: Parcel) -> Parcel:
+        """What to send in a further trip, so that the sum opens."""
 
 
 class SumBackend(Protocol):
     """The coordinator's half, for one run."""
 
-    reveals: bool
+    masks: bool
+    trips: tuple[str, ...]
 
     def request(self, context: SumContext, sites: list[str]) -> Values:
-        """What the sites are told with the request for uploads; JSON-serialisable."""
+        """What the sites are told with the request for uploads; starts a sum."""
 
-    def receive(self, site: str, fields: Values) -> None:
-        """Take the public fields of a site's upload."""
+    def receive(self, site: str, upload: Parcel, n_words: int) -> None:
+        """Take a site's upload of a vector of ``n_words`` words."""
 
-    def reveal_request(self, survivors: list[str]) -> Values:
-        """What the survivors are told, so that they help to open their sum."""
+    def ask(self, trip: str, survivors: list[str], left: list[str]) -> dict[str, Parcel]:
+        """What each site that is ``left`` of the ``survivors``, who uploaded, is told in a trip."""
 
-    def open(
-        self,
-        total: np.ndarray,
-        survivors: list[str],
-        reveals: dict[str, Values],
-        context: SumContext,
-    ) -> np.ndarray:
-        """The sum (uint64, (n,)) over ``survivors``, of whose uploads ``total`` is the sum."""
+    def take(self, trip: str, site: str, answer: Parcel) -> None:
+        """Take what a site answered in a trip."""
 
-
-class Off:
-    """Plain sums, both halves: the coordinator sees every site's vector. For comparison only."""
-
-    reveals = False
-    masks = False
-
-    def upload(
-        self, vector: np.ndarray, context: SumContext, keys: Values
-    ) -> tuple[np.ndarray, Values]:
-        """The vector itself."""
-        return vector, {}
-
-    def reveal(self, request: Values) -> Values:
-        """Nothing is left to reveal."""
-        return {}
-
-    def request(self, context: SumContext, sites: list[str]) -> Values:
-        """Nothing is agreed on."""
-        return {}
-
-    def receive(self, site: str, fields: Values) -> None:
-        """Nothing comes with an upload."""
-
-    def reveal_request(self, survivors: list[str]) -> Values:
-        """Nothing is left to reveal."""
-        return {}
-
-    def open(
-        self,
-        total: np.ndarray,
-        survivors: list[str],
-        reveals: dict[str, Values],
-        context: SumContext,
-    ) -> np.ndarray:
-        """The total itself."""
-        return total
+    def open(self, survivors: list[str]) -> np.ndarray:
+        """The sum (uint64, (n,)) over ``survivors``."""

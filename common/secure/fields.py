@@ -60,6 +60,11 @@ def pack(
     return vector, shapes
 
 
+def n_words(phase: str, shapes: Shapes) -> int:
+    """Ring words of a phase's masked fields together."""
+    return sum(_n_words(phase, shapes).values())
+
+
 def _n_words(phase: str, shapes: Shapes) -> dict[str, int]:
     """Ring words of each masked field."""
     return {

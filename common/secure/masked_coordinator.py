@@ -15,11 +15,6 @@ from common.secure.masking import add_masks, sum_binding
 from common.secure.shares import combine
 
 
-def default_threshold(n_sites: int, min_sites: int) -> int:
-    """Shares that open a sum: more than half of the sites, and no fewer than a sum needs."""
-    return max(n_sites // 2 + 1, min_sites)
-
-
 def open_sum(
     total: np.ndarray,
     context: SumContext,
@@ -71,10 +66,10 @@ def open_sum(
         subtracted.append(self_mask_key(seed, binding))
     for lost in sorted(set(offers) - set(survivors)):
         pair = KeyPair(secret(lost))
-        if pair.public != offers[lost].public:
+        if pair.public != offers[lost].round_key.public:
             raise SecureSumError(f"{context.phase}: the shares of {lost}'s key do not fit it")
         for site in survivors:
-            key = pair_mask_key(pair, offers[site].public, lost, site, binding)
+            key = pair_mask_key(pair, offers[site].round_key.public, lost, site, binding)
             (subtracted if site < lost else added).append(key)
     opened = total.copy()
     add_masks(opened, added, subtracted)

@@ -9,7 +9,6 @@ References
 Bonawitz et al. 2017, doi:10.1145/3133956.3133982; RFC 5869 (HKDF).
 """
 
-import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common.secure.backend import SumContext
+from common.secure.statement import statement
 
 BLOCK_BYTES = 2**16
 KEY_BYTES = 32
@@ -37,8 +37,7 @@ def derive(secret: bytes, purpose: str, *binding: object) -> bytes:
     binding
         JSON-serialisable values that both ends know.
     """
-    info = json.dumps(["syncytium 1", purpose, *binding]).encode()
-    return HKDF(SHA256(), KEY_BYTES, None, info).derive(secret)
+    return HKDF(SHA256(), KEY_BYTES, None, statement(purpose, *binding)).derive(secret)
 
 
 def sum_binding(context: SumContext, n_words: int) -> list[object]:

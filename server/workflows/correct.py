@@ -25,13 +25,12 @@ from common.panel import Panel
 from common.presets import Preset, resolve
 from common.principal_axes import principal_axes
 from common.private_max import BASE, largest_digit
-from common.secure.backends import coordinator_sum
-from common.secure.masked import MaskedBackend
+from common.secure.by_name import coordinator_sum
 from server.federation import Federation
+from server.keys import exchange_keys
 from server.runs import RunFolder
 from strategies.describe import Describe, SiteDescription
 from strategies.fedavg import SecureFedAvg
-from strategies.keys import FirstOffers, Identities
 from strategies.secure_sum import SecureSum
 
 logger = logging.getLogger("syncytium.server")
@@ -41,7 +40,7 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     """The phases in their order."""
     workflow = Correct(federation, config, folder, run_id)
     sites = workflow.describe()
-    workflow.exchange_keys()
+    exchange_keys(federation, workflow.sums)
     panel, n_cells = workflow.choose_genes(sites)
     state = workflow.initial_model(panel)
     state = workflow.train(state, panel, n_cells)
@@ -61,7 +60,7 @@ class Correct:
 
     def __post_init__(self) -> None:
         self.preset: Preset = resolve(self.config)
-        self.sums = coordinator_sum(self.config.secure_sum, self.config.min_sites)
+        self.sums = coordinator_sum(self.config)
         common = {
             "backend": self.sums,
             "run": self.run_id,
@@ -84,12 +83,6 @@ class Correct:
                 "compares like with like across types, so give data with at least 2"
             )
         return sites
-
-    def exchange_keys(self) -> None:
-        """Where sums are masked: the sites learn of each other's keys."""
-        if isinstance(self.sums, MaskedBackend):
-            identities = self.federation.run(Identities())
-            self.federation.run(FirstOffers(self.sums, identities))
 
     def choose_genes(self, sites: list[SiteDescription]) -> tuple[Panel, int]:
         """Agree on genes, then choose and scale the most variable from summed moments."""

@@ -1,0 +1,12 @@
+"""partial_sums: crypten: add the shares that this site owns."""
+
+from client.outbox import Outbox
+from client.site import Site
+from common.secure.backend import Parcel
+from strategies.records import Request
+
+
+def run(site: Site, request: Request, outbox: Outbox) -> None:
+    """Send what the sum's backend answers."""
+    asked = Parcel(request.values, request.arrays("upload"))
+    outbox.parcel(site.sums.answer("partial_sums", asked))

@@ -1,0 +1,117 @@
+"""What a site keeps between two messages of a run, in memory only."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Self
+
+from common.secure.identity import Identity
+from common.secure.keys import KeyPair
+from common.secure.signing import SigningKey
+
+
+@dataclass(repr=False)
+class SumKeys:
+    """What a site holds for one masked sum.
+
+    Parameters
+    ----------
+    number
+        Of the sum in the run.
+    pair, seed
+        Its round key, and the seed of its self mask.
+    holders
+        The sites that got shares, sorted; ``threshold`` of them open.
+    phase
+        What was uploaded; empty before.
+    uploaded
+        The participants it uploaded for, sorted; empty before.
+    survivors
+        Those whose sum it has helped to open; empty before.
+    """
+
+    number: int
+    pair: KeyPair
+    seed: bytes
+    holders: tuple[str, ...]
+    threshold: int
+    phase: str = ""
+    uploaded: tuple[str, ...] = ()
+    survivors: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """All of it."""
+        return {**asdict(self), "pair": self.pair.private.hex(), "seed": self.seed.hex()}
+
+    @classmethod
+    def from_json(cls, kept: dict) -> Self:
+        """What :meth:`to_json` gave."""
+        lists = {name: tuple(kept[name]) for name in ("holders", "uploaded", "survivors")}
+        pair, seed = KeyPair(bytes.fromhex(kept["pair"])), bytes.fromhex(kept["seed"])
+        return cls(**{**kept, **lists, "pair": pair, "seed": seed})
+
+
+@dataclass(repr=False)
+class SharedSum:
+    """A sum of the ``crypten`` backend that a site has given shares for.
+
+    Parameters
+    ----------
+    phase
+        What was uploaded.
+    owners
+        Everyone's shares went to these sites, sorted.
+    added
+        It has added the shares it owns.
+    """
+
+    phase: str
+    owners: tuple[str, ...]
+    added: bool = False
+
+
+@dataclass(repr=False)
+class SiteKeys:
+    """A site's keys in a run; never written to a disk or a log.
+
+    Parameters
+    ----------
+    agreement, signing
+        Its own keys for the run.
+    peers
+        The sites of the run, itself included, by their names in the sums.
+    sums, shared
+        Its sums, by number or identity.
+    """
+
+    agreement: KeyPair = field(default_factory=KeyPair.fresh)
+    signing: SigningKey = field(default_factory=SigningKey.fresh)
+    peers: dict[str, Identity] = field(default_factory=dict)
+    sums: dict[int, SumKeys] = field(default_factory=dict)
+    shared: dict[str, SharedSum] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """All of it, for Flower's memory between two messages."""
+        whole = {
+            "agreement": self.agreement.private.hex(),
+            "signing": self.signing.private.hex(),
+            "peers": {name: peer.fields() for name, peer in self.peers.items()},
+            "sums": [own.to_json() for own in self.sums.values()],
+            "shared": {name: asdict(own) for name, own in self.shared.items()},
+        }
+        return json.dumps(whole).encode()
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> Self:
+        """What :meth:`to_bytes` gave."""
+        whole = json.loads(kept)
+        sums = [SumKeys.from_json(own) for own in whole["sums"]]
+        return cls(
+            KeyPair(bytes.fromhex(whole["agreement"])),
+            SigningKey(bytes.fromhex(whole["signing"])),
+            {name: Identity.of(fields) for name, fields in whole["peers"].items()},
+            {own.number: own for own in sums},
+            {
+                name: SharedSum(own["phase"], tuple(own["owners"]), own["added"])
+                for name, own in whole["shared"].items()
+            },
+        )
