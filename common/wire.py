@@ -165,7 +165,9 @@ PHASES = {
         {
             "n_train": Masked("training cells", "", integer=True, repeats=True),
             "n_validation": Masked("validation cells", "", integer=True, repeats=True),
-            "weights": Masked("share of training cells x model values", "values", 2.0**12),
+            "update": Masked(
+                "share of training cells x change of the model's values", "values", 2.0**12
+            ),
             "train_loss": Masked("training cells x loss", "", 1e6 * MAX_CELLS, wide=True),
             "validation_loss": Masked("validation cells x loss", "", 1e6 * MAX_CELLS, wide=True),
         },

@@ -16,7 +16,7 @@ from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from common.errors import SecureSumError
-from common.models.state import State, unflatten
+from common.models.state import State, moved
 from strategies.records import from_array, to_array
 from strategies.secure_sum import SecureSum, Summed
 
@@ -69,7 +69,7 @@ class SecureFedAvg(SecureSum):
             The strategy did not return a model.
         """
         n_train = summed.count("n_train")
-        mean = unflatten(summed.values["weights"], self.state, self.n_cells / n_train)
+        mean = moved(self.state, summed.values["update"], self.n_cells / n_train)
         content = RecordDict(
             {
                 "arrays": ArrayRecord({name: to_array(value) for name, value in mean.items()}),

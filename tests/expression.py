@@ -7,6 +7,7 @@ import torch
 from scipy import sparse
 
 from common.data.matrix import ExpressionMatrix, Scaling
+from common.models.state import State, averaged_names
 from common.presets import PRESETS, Preset
 
 CPU = torch.device("cpu")
@@ -28,3 +29,8 @@ def small_preset(name: str = "default", *, latent_dim: int = 3, **training) -> P
     preset = PRESETS[name]
     shape = replace(preset.shape, hidden=(8, 6)[: len(preset.shape.hidden)], latent_dim=latent_dim)
     return replace(preset, shape=shape, training=replace(preset.training, **training))
+
+
+def flatten(state: State) -> np.ndarray:
+    """The averaged entries as one vector, in the state's order."""
+    return np.concatenate([state[name].ravel() for name in averaged_names(state)])

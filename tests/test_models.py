@@ -8,9 +8,9 @@ from sklearn.decomposition import PCA
 from common.correction import encode
 from common.decoder_refit import site_normal_equations, solve
 from common.models.build import build_model
-from common.models.state import flatten, load_state, state_of, unflatten
+from common.models.state import change, load_state, moved, state_of
 from common.presets import PRESETS
-from tests.expression import CPU, small_matrix, small_preset
+from tests.expression import CPU, flatten, small_matrix, small_preset
 
 
 @pytest.mark.parametrize("n_genes", [700, 2000])
@@ -40,19 +40,26 @@ def test_the_same_seed_builds_the_same_network(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_state_survives_flattening(name):
+def test_a_state_survives_being_sent_as_a_change(name):
     model = build_model(small_preset(name), 20, 0)
+    before = {key: value.copy() for key, value in state_of(model).items()}
     model.train()
-    model.losses(torch.randn(8, 20), torch.Generator().manual_seed(0))
+    reconstruction, kl = model.losses(torch.randn(8, 20), torch.Generator().manual_seed(0))
+    (reconstruction + kl).backward()
+    torch.optim.SGD(model.parameters(), 0.1).step()
     state = state_of(model)
-    again = unflatten(flatten(state), state)
+    assert (flatten(state) != flatten(before)).any()
     other = build_model(small_preset(name), 20, 1)
-    load_state(other, again)
+    load_state(other, moved(before, change(state, before)))
     for key, value in state.items():
-        np.testing.assert_array_equal(state_of(other)[key], value, err_msg=key)
-    if name == "fedscgen":
-        assert any("running_var" in key for key in state)
-        assert any("num_batches_tracked" in key and value > 0 for key, value in state.items())
+        if value.dtype.kind == "f":
+            # One rounding of the difference, one of the sum.
+            size = np.maximum(np.abs(value), np.abs(before[key]))
+            assert (np.abs(state_of(other)[key] - value) <= 2.0**-23 * size).all(), key
+        else:
+            # Counters are the coordinator's.
+            assert state_of(other)[key] == before[key] == value - 1
+    assert any("running_var" in key for key in state) == (name == "fedscgen")
 
 
 def test_a_state_of_another_shape_is_refused():

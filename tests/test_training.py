@@ -10,9 +10,9 @@ import torch
 from common.device import memory_guard, resolve_device
 from common.errors import DeviceError
 from common.models.build import build_model
-from common.models.state import flatten, state_of
+from common.models.state import state_of
 from common.training import evaluation_loss, fit, learning_rate_at, split_cells
-from tests.expression import CPU, small_matrix, small_preset
+from tests.expression import CPU, flatten, small_matrix, small_preset
 
 
 def trained(preset, matrix, *, round_=1, seed=5, rows=None):

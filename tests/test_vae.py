@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from common.models.linear_vae import LinearVAE
-from common.models.state import averaged_names, flatten, state_of, unflatten
+from common.models.state import averaged_names, change, moved, state_of
 from common.models.vae import VAE, VAEShape
 
 N_GENES = 12
@@ -99,11 +99,12 @@ def test_one_vector_holds_every_parameter_and_buffer_but_counters():
     assert counters == {
         f"{name}.1.num_batches_tracked" for name in ("encoder.1", "decoder.0", "decoder.1")
     }
-    vector = flatten(state)
+    zeros = {name: np.zeros_like(value) for name, value in state.items()}
+    vector = change(state, zeros)
     n_buffers = 2 * (6 + 6 + 8)
     assert vector.dtype == np.float32
     assert vector.shape == (sum(p.numel() for p in model.parameters()) + n_buffers,)
-    doubled = unflatten(2 * vector, state)
+    doubled = moved(state, vector)
     for name, value in state.items():
         factor = 1 if name in counters else 2
         np.testing.assert_array_equal(doubled[name], factor * value, err_msg=name)
@@ -111,8 +112,27 @@ def test_one_vector_holds_every_parameter_and_buffer_but_counters():
     assert list(doubled) == list(state)
 
 
-@pytest.mark.parametrize("change", [-1, 1, 100])
-def test_a_vector_of_another_length_is_refused(change):
+@pytest.mark.parametrize("extra", [-1, 1, 100])
+def test_a_vector_of_another_length_is_refused(extra):
     state = state_of(network(VAE, "batch", plain=True))
-    with pytest.raises(ValueError, match=r"size|length"):
-        unflatten(np.zeros(flatten(state).size + change), state)
+    vector = change(state, state)
+    for other in (np.zeros(len(vector) + extra), np.zeros(0)):
+        with pytest.raises(ValueError, match=rf"change of {len(other)} values .* {len(vector)}"):
+            moved(state, other)
+
+
+def test_a_change_is_added_in_double_precision_and_rounded_once():
+    before = {"w": np.array([1.0, -3.0], np.float32), "steps": np.array(4)}
+    change_of_one = np.array([2.0**-25, 2.0**-23])
+    after = moved(before, change_of_one, 3.0)
+    exact = before["w"].astype(np.float64) + 3 * change_of_one
+    np.testing.assert_array_equal(after["w"], exact.astype(np.float32))
+    assert after["w"][0] > 1
+    assert after["steps"] == 4
+
+
+def test_a_running_variance_is_not_rounded_below_zero():
+    before = {name: np.full(2, 0.5, np.float32) for name in ("n.running_mean", "n.running_var")}
+    after = moved(before, np.array([-0.75, -0.25, -0.5 - 1e-6, -0.25]))
+    assert after["n.running_mean"].tolist() == [-0.25, 0.25]
+    assert after["n.running_var"].tolist() == [0, 0.25]

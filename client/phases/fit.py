@@ -8,13 +8,13 @@ from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
 from common.errors import ConfigError, InputError
-from common.models.state import flatten, state_of
+from common.models.state import change, state_of
 from common.training import evaluation_loss, fit
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Contribute this site's share of the weighted mean of the models."""
+    """Contribute this site's share of the weighted mean change of the model."""
     values, panel = request.values, request.panel
     model, preset, device = received_model(site, request)
     matrix, split = site.matrix(panel), site.split(preset.training.validation_share)
@@ -33,8 +33,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         device=device,
     )
     outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
-    weights = flatten(state_of(model))
-    if not (np.isfinite([train_loss, validation_loss]).all() and np.isfinite(weights).all()):
+    update = change(state_of(model), request.arrays("model"))
+    if not (np.isfinite([train_loss, validation_loss]).all() and np.isfinite(update).all()):
         message = (
             f"training diverged in round {values['round']}: lower "
             f"learning-rate, which is {preset.training.learning_rate:g}"
@@ -42,6 +42,6 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         raise ConfigError(message, public=message)
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
-    outbox.masked("weights", weights, n_train / values["n_cells"])
+    outbox.masked("update", update, n_train / values["n_cells"])
     outbox.masked("train_loss", train_loss * n_train)
     outbox.masked("validation_loss", validation_loss)

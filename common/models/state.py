@@ -1,4 +1,4 @@
-"""A model's state as one vector, for averaging, and back."""
+"""A model's state, and its change as one vector, for averaging."""
 
 import numpy as np
 import torch
@@ -29,21 +29,36 @@ def averaged_names(state: State) -> list[str]:
     return [name for name, value in state.items() if np.issubdtype(value.dtype, np.floating)]
 
 
-def flatten(state: State) -> np.ndarray:
-    """The averaged entries as one vector, in the state's order."""
-    return np.concatenate([state[name].ravel() for name in averaged_names(state)])
+def change(state: State, before: State) -> np.ndarray:
+    """What was added to the averaged entries since ``before``, (n_values,) in the state's order."""
+    names = averaged_names(state)
+    sizes = [state[name].size for name in names]
+    vector = np.empty(sum(sizes), np.result_type(np.float32, *(state[n].dtype for n in names)))
+    for name, part in zip(names, np.split(vector, np.cumsum(sizes)[:-1]), strict=True):
+        np.subtract(state[name].ravel(), before[name].ravel(), out=part)
+    return vector
 
 
-def unflatten(vector: np.ndarray, like: State, scale: float = 1.0) -> State:
-    """A state with the entries of ``vector`` times ``scale`` and the counters of ``like``."""
-    state, start = dict(like), 0
-    for name in averaged_names(like):
-        size = like[name].size
-        part = vector[start : start + size].reshape(like[name].shape)
-        state[name] = np.empty_like(like[name])
-        # Multiplied in double precision, then rounded once.
-        np.multiply(part, scale, out=state[name], dtype=np.float64, casting="same_kind")
+def moved(before: State, vector: np.ndarray, scale: float = 1.0) -> State:
+    """``before`` with ``vector`` times ``scale`` added to its averaged entries.
+
+    Raises
+    ------
+    ValueError
+        The vector's length is not that of the averaged entries.
+    """
+    sizes = {name: before[name].size for name in averaged_names(before)}
+    if len(vector) != sum(sizes.values()):
+        raise ValueError(f"a change of {len(vector)} values for a state of {sum(sizes.values())}")
+    state, start = dict(before), 0
+    for name, size in sizes.items():
+        old = before[name]
+        # In double precision, then rounded once.
+        new = np.multiply(vector[start : start + size], scale, dtype=np.float64)
+        new += old.ravel()
         start += size
-    if start != len(vector):
-        raise ValueError(f"a vector of length {len(vector)} for a state of {start} values")
+        if name.endswith("running_var"):
+            # Rounding may carry a variance of almost nothing below it.
+            np.maximum(new, 0, out=new)
+        state[name] = new.astype(old.dtype).reshape(old.shape)
     return state
