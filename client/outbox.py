@@ -105,7 +105,8 @@ class Outbox:
         values: dict[str, Any] = {"public": self._public}
         arrays: dict[str, dict[str, np.ndarray]] = {}
         if self._masked:
-            vector, shapes = pack(self.phase, self._masked, context.n_sites, self._scales)
+            n_sites, ring_bits = context.n_sites, context.ring_bits
+            vector, shapes = pack(self.phase, self._masked, n_sites, self._scales, ring_bits)
             values["shapes"] = shapes
             parcel = sums.upload(vector, context, keys or {})
             self._offer(parcel.public)
@@ -129,15 +130,18 @@ class Outbox:
             {"field": name, "visibility": "public", "bytes": len(json.dumps(value))}
             for name, value in self._public.items()
         ] + [
+            self._summed(name, value, context, visibility, copies)
+            for name, value in self._masked.items()
+        ]
+        fields += [
             {
                 "field": name,
                 "visibility": visibility,
-                "shape": list(value.shape),
-                "dtype": "uint64",
-                "bytes": 8 * value.size * (2 if getattr(field, "wide", False) else 1) * copies,
+                "shape": list(words.shape),
+                "dtype": str(words.dtype),
+                "bytes": words.nbytes,
             }
-            for name, value in (self._masked | self._shares).items()
-            for field in (self.fields[name],)
+            for name, words in self._shares.items()
         ]
         _log(
             self.log,
@@ -147,6 +151,18 @@ class Outbox:
             **self._local,
             fields=fields,
         )
+
+    def _summed(
+        self, name: str, value: np.ndarray, context: SumContext, visibility: str, copies: int
+    ) -> dict[str, Any]:
+        form = self.fields[name].fixed_point(context.n_sites, context.ring_bits)
+        return {
+            "field": name,
+            "visibility": visibility,
+            "shape": list(value.shape),
+            "dtype": form.dtype,
+            "bytes": 8 * form.n_words(value.size) * copies,
+        }
 
 
 def refusal(phase: str, kind: str, reason: str, why: str, log: Path | None) -> dict[str, Any]:

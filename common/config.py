@@ -99,6 +99,9 @@ class RunConfig(Settings):
     consistency: bool = Field(
         False, description="masked: sites sign the list of survivors before they help to open"
     )
+    ring_bits: Literal[64, 32] = Field(
+        64, description="of a model value in a sum; 32 = half the traffic, coarser steps"
+    )
 
     batch_key: str = BATCH_KEY
     cell_type_key: str = CELL_TYPE_KEY

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from common.errors import WireError
 from common.registry import did_you_mean
+from common.secure.narrow import NarrowPoint
 from common.secure.ring import FixedPoint
 
 MAX_CELLS = 2.0**24
@@ -18,6 +19,8 @@ MAX_LOG1P = 10.0
 MAX_CP10K = 1e4
 MAX_SCALED = 10.0
 THERMOMETER_BASE = 1024
+
+NumberFormat = FixedPoint | NarrowPoint
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Masked:
     repeats
         Two runs over the same cells give the same: sums over almost the same sites would show one
         site by their difference, and sites refuse them.
+    narrow_bound
+        If not 0, the field travels in 32 bits a value where the run says ``ring-bits = 32``, and
+        this is its bound there; see :class:`common.secure.narrow.NarrowPoint`.
     """
 
     meaning: str
@@ -55,9 +61,20 @@ class Masked:
     wide: bool = False
     ring: bool = False
     repeats: bool = False
+    narrow_bound: float = 0.0
 
-    def fixed_point(self, n_sites: int) -> FixedPoint:
-        """The number format for a sum over at most ``n_sites`` sites."""
+    def fixed_point(self, n_sites: int, ring_bits: int = 64) -> NumberFormat:
+        """The number format for a sum over at most ``n_sites`` sites.
+
+        Raises
+        ------
+        WireError
+            ``ring_bits`` is neither 64 nor 32.
+        """
+        if ring_bits not in (64, 32):
+            raise WireError(f"ring-bits = {ring_bits!r}: a sum has 64 or 32; use the same version")
+        if ring_bits == 32 and self.narrow_bound:
+            return NarrowPoint(self.narrow_bound, n_sites)
         return FixedPoint(self.bound, n_sites, self.integer, self.wide)
 
 
@@ -166,7 +183,10 @@ PHASES = {
             "n_train": Masked("training cells", "", integer=True, repeats=True),
             "n_validation": Masked("validation cells", "", integer=True, repeats=True),
             "update": Masked(
-                "share of training cells x change of the model's values", "values", 2.0**12
+                "share of training cells x change of the model's values",
+                "values",
+                2.0**12,
+                narrow_bound=2.0**6,
             ),
             "train_loss": Masked("training cells x loss", "", 1e6 * MAX_CELLS, wide=True),
             "validation_loss": Masked("validation cells x loss", "", 1e6 * MAX_CELLS, wide=True),

@@ -46,6 +46,8 @@ class SecureSum(PhaseStrategy[Summed]):
         Fewer uploads than this open nothing.
     attempt
         Tells apart sums of one phase and round.
+    ring_bits
+        Of the fields that may be narrow: 64 or 32.
     **content
         See :class:`~strategies.phase.PhaseStrategy`.
     """
@@ -58,6 +60,7 @@ class SecureSum(PhaseStrategy[Summed]):
         run: str,
         min_sites: int,
         attempt: int = 0,
+        ring_bits: int = 64,
         **content: Any,
     ):
         super().__init__(phase, **content)
@@ -65,12 +68,14 @@ class SecureSum(PhaseStrategy[Summed]):
         self.run = run
         self.min_sites = min_sites
         self.attempt = attempt
+        self.ring_bits = ring_bits
         self._opened: set[SumContext] = set()
         self._start(None)
 
     def request(self, round_: int, node_ids: list[int]) -> RecordDict:
         """The content, with the identity of the sum."""
-        context = SumContext(self.run, self.phase, round_, self.attempt, len(node_ids))
+        identity = (self.run, self.phase, round_, self.attempt)
+        context = SumContext(*identity, len(node_ids), self.ring_bits)
         self._start(context)
         keys = self.backend.request(context, [str(node_id) for node_id in node_ids])
         values = {**self.values, "round": round_, "sum": context_value(context), "keys": keys}
@@ -107,7 +112,9 @@ class SecureSum(PhaseStrategy[Summed]):
                 "genes"
             )
         self._shapes = shapes
-        self.backend.receive(site, Parcel(values["public"], arrays), n_words(self.phase, shapes))
+        context = self._context
+        size = n_words(self.phase, shapes, context.n_sites, context.ring_bits)
+        self.backend.receive(site, Parcel(values["public"], arrays), size)
         self._uploads.append(site)
 
     def follow_up(self, replies: list[Message]) -> list[Message]:
@@ -150,7 +157,11 @@ class SecureSum(PhaseStrategy[Summed]):
             raise SecureSumError(f"the sum {context} was opened before")
         self._opened.add(context)
         vector = self.backend.open(self._uploads)
-        return Summed(unpack(self.phase, vector, self._shapes, context.n_sites), len(self._uploads))
+        return Summed(self._unpack(vector), len(self._uploads))
+
+    def _unpack(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        context = self._context
+        return unpack(self.phase, vector, self._shapes, context.n_sites, context.ring_bits)
 
     def _enough(self, uploads: Any) -> None:
         if len(uploads) < max(self.min_sites, 1):

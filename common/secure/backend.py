@@ -22,6 +22,8 @@ class SumContext:
         Together the sum's identity.
     n_sites
         Sites asked to take part: fixes the fixed-point format.
+    ring_bits
+        Of the fields that may be narrow: 64 or 32.
     """
 
     run: str
@@ -29,6 +31,7 @@ class SumContext:
     round: int
     attempt: int
     n_sites: int
+    ring_bits: int = 64
 
 
 Values = dict[str, Any]

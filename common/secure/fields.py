@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from common.errors import WireError
-from common.wire import phase_of
+from common.wire import NumberFormat, phase_of
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -15,6 +15,7 @@ def pack(
     values: dict[str, np.ndarray],
     n_sites: int,
     scales: dict[str, float] | None = None,
+    ring_bits: int = 64,
 ) -> tuple[np.ndarray, Shapes]:
     """One ring vector of a phase's masked fields, in the order of the wire table.
 
@@ -28,6 +29,8 @@ def pack(
         Sites in the sum.
     scales
         Factors by which fields are multiplied on the way.
+    ring_bits
+        Of the fields that may be narrow; see :class:`common.wire.Masked`.
 
     Returns
     -------
@@ -45,14 +48,15 @@ def pack(
     if set(values) != set(fields):
         raise WireError(f"phase {phase} sums {sorted(fields)}, not {sorted(values)}")
     shapes = {name: np.shape(values[name]) for name in fields}
-    sizes = _n_words(phase, shapes)
+    formats = _formats(phase, n_sites, ring_bits)
+    sizes = _n_words(formats, shapes)
     vector, start = np.empty(sum(sizes.values()), dtype=np.uint64), 0
     for name, field in fields.items():
         value, out = np.asarray(values[name]), vector[start : start + sizes[name]]
         start += sizes[name]
         if not field.ring:
             scale = (scales or {}).get(name, 1.0)
-            field.fixed_point(n_sites).encode(value, f"{phase}.{name}", out, scale)
+            formats[name].encode(value, f"{phase}.{name}", out, scale)
         elif value.dtype == np.uint64:
             out[:] = value.ravel()
         else:
@@ -60,20 +64,24 @@ def pack(
     return vector, shapes
 
 
-def n_words(phase: str, shapes: Shapes) -> int:
+def n_words(phase: str, shapes: Shapes, n_sites: int, ring_bits: int) -> int:
     """Ring words of a phase's masked fields together."""
-    return sum(_n_words(phase, shapes).values())
+    return sum(_n_words(_formats(phase, n_sites, ring_bits), shapes).values())
 
 
-def _n_words(phase: str, shapes: Shapes) -> dict[str, int]:
+def _formats(phase: str, n_sites: int, ring_bits: int) -> dict[str, NumberFormat]:
+    fields = phase_of(phase).masked().items()
+    return {name: field.fixed_point(n_sites, ring_bits) for name, field in fields}
+
+
+def _n_words(formats: dict[str, NumberFormat], shapes: Shapes) -> dict[str, int]:
     """Ring words of each masked field."""
-    return {
-        name: math.prod(shapes[name]) * (2 if field.wide else 1)
-        for name, field in phase_of(phase).masked().items()
-    }
+    return {name: form.n_words(math.prod(shapes[name])) for name, form in formats.items()}
 
 
-def unpack(phase: str, vector: np.ndarray, shapes: Shapes, n_sites: int) -> dict[str, np.ndarray]:
+def unpack(
+    phase: str, vector: np.ndarray, shapes: Shapes, n_sites: int, ring_bits: int = 64
+) -> dict[str, np.ndarray]:
     """The summed fields of a phase: float64 arrays, ring fields uint64.
 
     Raises
@@ -82,7 +90,8 @@ def unpack(phase: str, vector: np.ndarray, shapes: Shapes, n_sites: int) -> dict
         The vector's length does not fit ``shapes``.
     """
     fields = phase_of(phase).masked()
-    sizes = _n_words(phase, shapes)
+    formats = _formats(phase, n_sites, ring_bits)
+    sizes = _n_words(formats, shapes)
     if sum(sizes.values()) != len(vector):
         raise WireError(
             f"phase {phase}: a sum of {len(vector)} words, expected {sum(sizes.values())}"
@@ -94,5 +103,5 @@ def unpack(phase: str, vector: np.ndarray, shapes: Shapes, n_sites: int) -> dict
         if field.ring:
             out[name] = part.reshape(shapes[name])
         else:
-            out[name] = field.fixed_point(n_sites).decode(part, shapes[name])
+            out[name] = formats[name].decode(part, shapes[name])
     return out

@@ -7,6 +7,7 @@ split into two words of the same ring (``wide``), low 32 bits apart.
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class FixedPoint:
     integer: bool = False
     wide: bool = False
 
+    dtype: ClassVar[str] = "uint64"
+
     def __post_init__(self) -> None:
         if self._spare_bits < 0:
             raise RingError(
@@ -55,6 +58,10 @@ class FixedPoint:
     def fraction_bits(self) -> int:
         """The number f of fractional bits."""
         return 0 if self.integer else min(MAX_FRACTION_BITS, self._spare_bits)
+
+    def n_words(self, n_values: int) -> int:
+        """Ring words of so many values."""
+        return n_values * (2 if self.wide else 1)
 
     def encode(
         self,
@@ -88,12 +95,14 @@ class FixedPoint:
         """
         flat = np.asarray(values).ravel()
         if out is None:
-            out = np.empty(flat.size * (2 if self.wide else 1), dtype=np.uint64)
+            out = np.empty(self.n_words(flat.size), dtype=np.uint64)
         words = out.view(np.int64)
         # In blocks that stay in the processor's cache: a model is millions of values.
         for start in range(0, flat.size, BLOCK):
             part = np.multiply(flat[start : start + BLOCK], scale, dtype=np.float64)
-            self._check(part, field)
+            check_range(part, self.bound, field)
+            if self.integer and (broken := part[np.rint(part) != part]).size:
+                raise RingError(f"{field}: {broken[0]!r} is not a whole number")
             # Scaling and splitting by powers of two are exact in float64.
             part *= 2.0**self.fraction_bits
             np.rint(part, out=part)
@@ -106,15 +115,6 @@ class FixedPoint:
                 words[start:end] = part
         return out
 
-    def _check(self, part: np.ndarray, field: str) -> None:
-        if not max(part.max(), -part.min()) <= self.bound:
-            if n_bad := np.count_nonzero(~np.isfinite(part)):
-                raise RingError(f"{field}: {n_bad} values not finite")
-            worst = part[np.abs(part).argmax()]
-            raise RingError(f"{field}: |{worst:g}| exceeds the agreed bound {self.bound:g}")
-        if self.integer and (np.rint(part) != part).any():
-            raise RingError(f"{field}: {part[np.rint(part) != part][0]!r} is not a whole number")
-
     def decode(self, words: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The float64 values of a sum of :meth:`encode`'d words, in ``shape``."""
         signed = words.view(np.int64)
@@ -125,6 +125,26 @@ class FixedPoint:
             values = signed.astype(np.float64)
         values *= 2.0**-self.fraction_bits
         return values.reshape(shape)
+
+
+def check_range(part: np.ndarray, bound: float, field: str, mend: str = "") -> None:
+    """Refuse values that are not finite or beyond the bound; ``mend`` says what else to do.
+
+    Raises
+    ------
+    RingError
+        It names the field and the bound.
+    """
+    if part.size == 0 or max(part.max(), -part.min()) <= bound:
+        return
+    if n_bad := np.count_nonzero(~np.isfinite(part)):
+        raise RingError(f"{field}: {n_bad} values not finite")
+    mend = f"; {mend}" if mend else ""
+    worst = part[np.abs(part).argmax()]
+    raise RingError(
+        f"{field}: |{worst:g}| exceeds the agreed bound {bound:g}{mend}",
+        public=f"{field}: a value exceeds the agreed bound {bound:g}{mend}",
+    )
 
 
 def add(vectors: list[np.ndarray]) -> np.ndarray:

@@ -65,6 +65,7 @@ class Correct:
             "backend": self.sums,
             "run": self.run_id,
             "min_sites": self.config.min_sites,
+            "ring_bits": self.config.ring_bits,
         }
         self.secure_sum = partial(SecureSum, **common)
         self.secure_fedavg = partial(SecureFedAvg, **common)
