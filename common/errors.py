@@ -8,6 +8,7 @@ SyncytiumError
 ├── DeviceError         the compute device asked for is absent or out of memory
 ├── WireError           a field tried to leave a site that common/wire.py does not list
 ├── RingError           a value does not fit the agreed fixed-point range
+├── UpdateError         a site's part of a round is not finite; the round does not count
 ├── SecureSumError      a sum cannot be opened (too few sites, mismatched uploads)
 ├── PolicyError         a site's own policy forbids what the coordinator asks; names the rule
 ├── SiteFailure         one or more sites answered with an error or not at all
@@ -63,6 +64,12 @@ class WireError(SyncytiumError):
 
 class RingError(SyncytiumError):
     generic = "A value at the site lies outside the agreed fixed-point range."
+
+
+class UpdateError(SyncytiumError):
+    def __init__(self, message: str):
+        # Of names in the network and settings of the run: nothing of the site's data.
+        super().__init__(message, public=message)
 
 
 class SecureSumError(SyncytiumError):

@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from common.config import RunConfig
-from common.errors import SecureSumError, SiteFailure
+from common.errors import SecureSumError, SiteFailure, UpdateError
 from server.runs import RunFolder
 from strategies.phase import PhaseStrategy
 from strategies.records import content_bytes, values_of
@@ -54,7 +54,11 @@ class Federation:
         Raises
         ------
         SiteFailure
-            A site failed and the run is to stop then, or too few are left.
+            A site failed and the run is to stop then.
+        SecureSumError
+            Too few sites are left.
+        UpdateError
+            A site's part was not finite: nothing is opened, and the site is left out from now on.
         """
         return self.run_with_reply(strategy, round_)[0]
 
@@ -96,25 +100,33 @@ class Federation:
             return []
         phase = messages[0].metadata.message_type.partition(".")[2]
         waiting = self._push(messages, phase)
-        replies, failures = [], {}
+        replies, failures, unusable = [], {}, 0
         start = time.monotonic()
         while waiting and (waited := time.monotonic() - start) < self.config.deadline:
             arrived = list(self.grid.pull_messages(list(waiting)))
             for reply in arrived:
                 # An error reply of a lost node carries another sender: map by the message.
                 node_id = waiting.pop(reply.metadata.reply_to_message_id)
-                reason = _reason(reply)
+                error = _error(reply)
                 self._record(phase, self.name(node_id), "coordinator", reply)
-                if reason is None:
+                if error is None:
                     receive(reply)
                     replies.append(reply)
                 else:
-                    failures[node_id] = reason
+                    failures[node_id] = error["reason"]
+                    unusable += error["kind"] == UpdateError.__name__
             if waiting:
                 time.sleep(min(max(POLL_SHARE * waited, FASTEST_POLL), SLOWEST_POLL))
         for node_id in waiting.values():
             failures[node_id] = f"no answer within {self.config.deadline:g} s"
-        self._lose(phase, failures)
+        # An update that is not finite costs its site and the round, not the run.
+        enough = len(self.node_ids) - len(failures) >= self.config.min_sites
+        goes_on = unusable == len(failures) and enough
+        stop = self.config.on_site_error == "stop" and not goes_on
+        self._lose(phase, failures, stop)
+        if unusable:
+            text = "; ".join(f"{self.name(n)}: {reason}" for n, reason in failures.items())
+            raise UpdateError(f"does not count: {text}")
         order = {node_id: i for i, node_id in enumerate(self.node_ids)}
         return sorted(replies, key=lambda reply: order[reply.metadata.src_node_id])
 
@@ -132,7 +144,7 @@ class Federation:
         entry = {"from": sender, "to": receiver, "phase": phase, "bytes": n_bytes}
         self.folder.ledger(**entry, masked=summed and self.config.secure_sum != "off")
 
-    def _lose(self, phase: str, failures: dict[int, str]) -> None:
+    def _lose(self, phase: str, failures: dict[int, str], stop: bool) -> None:
         if not failures:
             return
         named = {self.name(node_id): reason for node_id, reason in failures.items()}
@@ -140,7 +152,7 @@ class Federation:
         self.folder.note(lost_sites=self.lost)
         text = "; ".join(f"{site}: {reason}" for site, reason in sorted(named.items()))
         remaining = [node_id for node_id in self.node_ids if node_id not in failures]
-        if self.config.on_site_error == "stop":
+        if stop:
             raise SiteFailure(f"phase {phase} failed at {text}")
         if len(remaining) < self.config.min_sites:
             raise SecureSumError(
@@ -151,8 +163,8 @@ class Federation:
         self.node_ids = remaining
 
 
-def _reason(reply: Message) -> str | None:
+def _error(reply: Message) -> dict[str, str] | None:
     if reply.has_error():
-        return f"the site's process failed ({reply.error.reason or reply.error.code})"
-    error: Any = values_of(reply.content).get("error")
-    return None if error is None else error["reason"]
+        reason = f"the site's process failed ({reply.error.reason or reply.error.code})"
+        return {"kind": "", "reason": reason}
+    return values_of(reply.content).get("error")

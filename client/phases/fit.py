@@ -7,8 +7,8 @@ import numpy as np
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.errors import ConfigError, InputError
-from common.models.state import change, state_of
+from common.errors import InputError, UpdateError
+from common.models.state import change, not_finite, state_of
 from common.training import evaluation_loss, fit
 from strategies.records import Request
 
@@ -33,13 +33,14 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         device=device,
     )
     outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
-    update = change(state_of(model), request.arrays("model"))
-    if not (np.isfinite([train_loss, validation_loss]).all() and np.isfinite(update).all()):
-        message = (
-            f"training diverged in round {values['round']}: lower "
+    state = state_of(model)
+    losses = {"train_loss": np.array(train_loss), "validation_loss": np.array(validation_loss)}
+    if broken := not_finite({**state, **losses}):
+        raise UpdateError(
+            f"training diverged in round {values['round']}: not finite are {broken}; lower "
             f"learning-rate, which is {preset.training.learning_rate:g}"
         )
-        raise ConfigError(message, public=message)
+    update = change(state, request.arrays("model"))
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
     outbox.masked("update", update, n_train / values["n_cells"])

@@ -24,6 +24,14 @@ def load_state(model: nn.Module, state: State) -> None:
     model.load_state_dict(copies, assign=True)
 
 
+def not_finite(state: State) -> str:
+    """Which entries hold values that are not finite, and how many, in words; "" if none does."""
+    counts = {name: np.count_nonzero(~np.isfinite(value)) for name, value in state.items()}
+    broken = [f"{n} of {state[name].size} values of {name}" for name, n in counts.items() if n]
+    more = f" and {len(broken) - 3} tensors more" if len(broken) > 3 else ""
+    return ", ".join(broken[:3]) + more
+
+
 def averaged_names(state: State) -> list[str]:
     """The floating-point entries, batch-norm buffers included; counters stay as they are."""
     return [name for name, value in state.items() if np.issubdtype(value.dtype, np.floating)]

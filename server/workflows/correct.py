@@ -18,7 +18,7 @@ from common.data.genes import agree
 from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
 from common.decoder_refit import solve
-from common.errors import InputError, SecureSumError
+from common.errors import InputError, SecureSumError, UpdateError
 from common.models.build import build_model, restore_model
 from common.models.state import State, state_of
 from common.panel import Panel
@@ -128,13 +128,19 @@ class Correct:
         """Federated rounds until they are done or the validation loss no longer falls.
 
         A round's replies hold the validation loss of the model it started from. On stopping early
-        the state with the lowest is kept, else the last one.
+        the state with the lowest is kept, else the last one. A round in which an update is not
+        finite leaves the state as it was.
         """
         best, best_loss, kept, waited = state, np.inf, 0, 0
         for round_ in range(1, self.preset.training.rounds + 1):
             start = time.monotonic()
             strategy = self.secure_fedavg(state, n_cells, panel=panel)
-            summed, reply = self.federation.run_with_reply(strategy, round_)
+            try:
+                summed, reply = self.federation.run_with_reply(strategy, round_)
+            except UpdateError as error:
+                logger.warning("round %d %s", round_, error)
+                self.folder.metrics(round=round_, void=str(error))
+                continue
             trained = strategy.step(round_, summed, reply)
             self.folder.metrics(
                 round=round_,
