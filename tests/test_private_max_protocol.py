@@ -9,10 +9,10 @@ import pytest
 from client.phases import peaks
 from common.config import RunConfig
 from common.errors import SecureSumError
-from common.private_max import BASE
 from server.federation import Federation
 from server.runs import RunFolder
 from server.workflows.correct import Correct
+from strategies.private_max import BASE
 from strategies.secure_sum import Summed
 from tests.in_process import InProcessGrid
 from tests.small_sites import site, write_sites

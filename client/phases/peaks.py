@@ -3,7 +3,7 @@
 from client.outbox import Outbox
 from client.site import Site
 from common.correction import largest_batches
-from common.private_max import thermometer
+from strategies.private_max import thermometer
 from strategies.records import Request
 
 

@@ -24,13 +24,13 @@ from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, resolve
 from common.principal_axes import principal_axes
-from common.private_max import BASE, largest_digit
 from common.secure.by_name import coordinator_sum
 from server.federation import Federation
 from server.keys import exchange_keys
 from server.runs import RunFolder
 from strategies.describe import Describe, SiteDescription
 from strategies.fedavg import SecureFedAvg
+from strategies.private_max import private_max
 from strategies.secure_sum import SecureSum
 
 logger = logging.getLogger("syncytium.server")
@@ -164,26 +164,15 @@ class Correct:
 
     def maxima(self, types: list[str]) -> dict[str, int]:
         """Cells of the largest batch of each type that two batches or more hold."""
-        ask = partial(self.secure_sum, "peaks")
-        first = self.federation.run(ask(values={"types": types, "higher": None}))
-        high = largest_digit(first.values["thermometer"])
-        second = self.federation.run(ask(attempt=1, values={"types": types, "higher": high}))
-        low = largest_digit(second.values["thermometer"])
-        n_batches = dict(zip(types, first.values["n_batches"].astype(int).tolist(), strict=True))
-        unshifted = {}
-        maxima = {}
-        for cell_type, first_digit, second_digit in zip(types, high, low, strict=True):
-            if n_batches[cell_type] < 2:
+        found = private_max(types, self.secure_sum, self.federation.run)
+        unshifted, maxima = {}, {}
+        for cell_type, maximum in found.items():
+            if maximum.n_batches < 2:
                 unshifted[cell_type] = "held by one batch only"
-            elif first_digit < 0:
+            elif maximum.largest is None:
                 unshifted[cell_type] = f"no batch has {self.config.min_reference_cells} cells"
-            elif second_digit < 0:
-                raise SecureSumError(
-                    f"the site with the largest batch of {cell_type!r} was lost between the two "
-                    "sums that find it; run again"
-                )
             else:
-                maxima[cell_type] = first_digit * BASE + second_digit
+                maxima[cell_type] = maximum.largest
         self.folder.note(largest_batch=maxima, unshifted_types=unshifted)
         if not maxima:
             logger.warning("no cell type is shared by two batches: correction is the identity")

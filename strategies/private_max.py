@@ -8,11 +8,14 @@ reached it nor how many did.
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from common.errors import InputError
+from common.errors import InputError, SecureSumError
 from common.wire import THERMOMETER_BASE as BASE
+from strategies.secure_sum import SecureSum, Summed
 
 LARGEST = BASE**2 - 1
 
@@ -52,3 +55,56 @@ def thermometer(counts: list[int], higher: list[int] | None) -> np.ndarray:
 def largest_digit(slots: np.ndarray) -> list[int]:
     """The highest reached slot of each type in a sum of thermometers; -1 if none is reached."""
     return [int(np.flatnonzero(row).max(initial=-1)) for row in slots]
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """What the two sums show of one type.
+
+    Parameters
+    ----------
+    n_batches
+        Batches that hold it, at all sites.
+    largest
+        Cells of the largest that was entered; None if none was.
+    """
+
+    n_batches: int
+    largest: int | None
+
+
+def private_max(
+    types: list[str], ask: Callable[..., SecureSum], run: Callable[[SecureSum], Summed]
+) -> dict[str, Maximum]:
+    """The maximum of each type in two masked sums, one for each digit.
+
+    Parameters
+    ----------
+    types
+        Their names.
+    ask
+        Makes a sum of the phase ``peaks``.
+    run
+        Runs it over the sites.
+
+    Raises
+    ------
+    SecureSumError
+        A site that reached the first digit was lost before the second.
+    """
+    first = run(ask("peaks", values={"types": types, "higher": None})).values
+    high = largest_digit(first["thermometer"])
+    second = run(ask("peaks", attempt=1, values={"types": types, "higher": high})).values
+    low = largest_digit(second["thermometer"])
+    maxima = {}
+    for row, name in enumerate(types):
+        n_batches = round(float(first["n_batches"][row]))
+        # Of one batch alone nobody needs the size.
+        if n_batches > 1 and low[row] < 0 <= high[row]:
+            raise SecureSumError(
+                f"the site with the largest batch of {name!r} was lost between the two sums that "
+                "find it; run again"
+            )
+        largest = high[row] * BASE + low[row] if high[row] >= 0 else None
+        maxima[name] = Maximum(n_batches, largest)
+    return maxima
