@@ -10,6 +10,7 @@ from torch import nn
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.presets import Training
+from common.proximal import ProximalTerm
 
 EVALUATION_CELLS = 1024
 
@@ -59,6 +60,7 @@ def fit(
     round_: int,
     seed: int,
     device: torch.device,
+    proximal_mu: float = 0.0,
 ) -> float:
     """Train ``model`` in place for one round's local epochs.
 
@@ -77,6 +79,8 @@ def fit(
         Training cells, at least 2.
     training, round_, seed, device
         What to do, where.
+    proximal_mu
+        FedProx's mu; see :class:`common.proximal.ProximalTerm`. The loss is told without the term.
 
     Returns
     -------
@@ -95,6 +99,7 @@ def fit(
         noise = torch.Generator().manual_seed(seed + 7919 * round_ + 1)
         order = np.random.default_rng([seed, round_ if training.reshuffle else 0])
         model.to(device).train()
+        proximal = ProximalTerm(model, proximal_mu)
         optimizer = torch.optim.Adam(
             model.parameters(), lr=learning_rate_at(training, round_), fused=True
         )
@@ -111,6 +116,7 @@ def fit(
                 loss = reconstruction + training.kl_weight * kl
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
+                proximal.add_gradient()
                 optimizer.step()
                 loss_sum += loss.detach() * len(batch)
         return float(loss_sum) / len(rows)
