@@ -10,10 +10,12 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from common.errors import ConfigError
 from common.registry import did_you_mean
+from common.strategy_names import READS, ROBUST, SETTINGS, StrategyName
 
 
 def _kebab(name: str) -> str:
@@ -121,6 +123,23 @@ class RunConfig(Settings):
     latent_dim: int = Field(0, ge=0, description="latent dimensions")
     patience: int = Field(5, ge=0, description="rounds without a better validation loss; 0 = never")
 
+    strategy: StrategyName = Field(
+        "fedavg", description="how models are joined: docs/strategies.md"
+    )
+    server_learning_rate: float = Field(
+        0.0, ge=0, description="fedavgm, fedadam, fedyogi, fedadagrad; 0 = the strategy's own"
+    )
+    server_momentum: float = Field(0.5, ge=0, lt=1, description="fedavgm")
+    beta_1: float = Field(0.5, ge=0, lt=1, description="fedadam, fedyogi: of the mean change")
+    beta_2: float = Field(0.99, ge=0, lt=1, description="fedadam, fedyogi: of its square")
+    tau: float = Field(
+        0.01, gt=0, description="fedadam, fedyogi, fedadagrad: added to the root of the square"
+    )
+    proximal_mu: float = Field(0.01, ge=0, description="fedprox: pull to the round's first model")
+    malicious_sites: int = Field(
+        1, ge=0, description="krum, fedmedian, fedtrimmedavg: wrong sites to withstand"
+    )
+
     min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
     output: Literal["decoded", "residual", "both"] = Field(
         "decoded", description="decode(z'), or x + decode(z') - decode(z), or both"
@@ -148,6 +167,32 @@ class RunConfig(Settings):
                 "nothing; set min-sites to 2 or more, or secure-sum = off"
             )
         return secure_sum
+
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_sees_what_it_needs(cls, strategy: str, info: ValidationInfo) -> str:
+        sums = info.data.get("secure_sum", "off")
+        if strategy in ROBUST and sums != "off":
+            others = ", ".join(name for name in READS if name not in ROBUST)
+            raise ValueError(
+                f"strategy = {strategy} compares the models of single sites, which secure-sum = "
+                f"{sums} hides from the coordinator; use one of {others}, or secure-sum = off if "
+                "every site may show its model"
+            )
+        return strategy
+
+    @model_validator(mode="after")
+    def _settings_are_read(self) -> Self:
+        faults = []
+        for name in SETTINGS:
+            value, default = getattr(self, name), type(self).model_fields[name].default
+            if value != default and name not in READS[self.strategy]:
+                readers = ", ".join(strategy for strategy, keys in READS.items() if name in keys)
+                key = f"{_kebab(name)} = {value:g}"
+                faults.append(f"{key} is read by {readers}, not by strategy = {self.strategy}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
 
 class NodeConfig(Settings):

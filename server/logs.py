@@ -11,7 +11,8 @@ class _Print(logging.Handler):
 def speak() -> None:
     """Show Syncytium's own messages, and not those of Flower that mislead here.
 
-    Flower's FedAvg is fed one summed reply and would report "1 results" for any number of sites.
+    Flower's strategies are fed one summed reply and would report "1 results" for any number of
+    sites, sampled from two.
     """
     logger = logging.getLogger("syncytium")
     if not logger.handlers:
@@ -25,5 +26,8 @@ def speak() -> None:
         flower.addFilter(_misleads)
 
 
+_MISLEADING = ("%s: Received %s results", "configure_train: Sampled %s nodes")
+
+
 def _misleads(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("%s: Received %s results")
+    return not str(record.msg).startswith(_MISLEADING)

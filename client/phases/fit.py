@@ -9,7 +9,9 @@ from client.outbox import Outbox
 from client.site import Site
 from common.errors import InputError, UpdateError
 from common.models.state import change, not_finite, state_of
+from common.strategy_names import READS
 from common.training import evaluation_loss, fit
+from common.wire import phase_of
 from strategies.records import Request
 
 
@@ -31,16 +33,24 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         round_=values["round"],
         seed=site.config.seed,
         device=device,
+        proximal_mu=site.config.proximal_mu if site.config.strategy == "fedprox" else 0.0,
     )
     outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
     state = state_of(model)
-    losses = {"train_loss": np.array(train_loss), "validation_loss": np.array(validation_loss)}
-    if broken := not_finite({**state, **losses}):
-        raise UpdateError(
-            f"training diverged in round {values['round']}: not finite are {broken}; lower "
-            f"learning-rate, which is {preset.training.learning_rate:g}"
-        )
     update = change(state, request.arrays("model"))
+    losses = {"train_loss": np.array(train_loss), "validation_loss": np.array(validation_loss)}
+    bound, fault = phase_of("fit").masked()["update"].bound, ""
+    if broken := not_finite({**state, **losses}):
+        fault = f"not finite are {broken}"
+    elif max(update.max(), -update.min()) > bound:
+        fault = f"a value changed by more than {bound:g}"
+    if fault:
+        server = "server_learning_rate" in READS[site.config.strategy]
+        raise UpdateError(
+            f"training diverged in round {values['round']}: {fault}; lower "
+            f"learning-rate, which is {preset.training.learning_rate:g}"
+            f"{', or server-learning-rate' if server else ''}"
+        )
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
     outbox.masked("update", update, n_train / values["n_cells"])

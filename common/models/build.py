@@ -28,3 +28,11 @@ def restore_model(preset: Preset, n_genes: int, state: State) -> nn.Module:
         model = MODELS.get(preset.model)(n_genes, preset.shape)
     load_state(model, state)
     return model
+
+
+def parameter_names(preset: Preset) -> list[str]:
+    """What training changes by gradients; the rest of a state is buffers."""
+    with torch.device("meta"):
+        # The names are the same over any number of genes.
+        model = MODELS.get(preset.model)(1, preset.shape)
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]

@@ -7,6 +7,7 @@ Bakhtiari et al. 2025 (FedscGen), doi:10.1186/s13059-025-03684-9.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,19 +20,23 @@ from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
 from common.decoder_refit import solve
 from common.errors import InputError, SecureSumError, UpdateError
-from common.models.build import build_model, restore_model
+from common.models.build import build_model, parameter_names, restore_model
 from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, resolve
 from common.principal_axes import principal_axes
 from common.secure.by_name import coordinator_sum
+from common.strategy_names import ROBUST
 from server.federation import Federation
 from server.keys import exchange_keys
 from server.runs import RunFolder
+from strategies.by_name import enough_for, strategy_of
 from strategies.describe import Describe, SiteDescription
 from strategies.fedavg import SecureFedAvg
 from strategies.private_max import private_max
+from strategies.robust import RobustRound
 from strategies.secure_sum import SecureSum
+from strategies.training_round import TrainingRound
 
 logger = logging.getLogger("syncytium.server")
 
@@ -68,7 +73,14 @@ class Correct:
             "ring_bits": self.config.ring_bits,
         }
         self.secure_sum = partial(SecureSum, **common)
-        self.secure_fedavg = partial(SecureFedAvg, **common)
+        self.training_round = partial(self._training_round(), **common)
+
+    def _training_round(self) -> Callable[..., TrainingRound]:
+        """How a round is made of a state; its strategy is one object, which may keep momentum."""
+        if self.config.strategy in ROBUST:
+            return partial(RobustRound, config=self.config)
+        trained = parameter_names(self.preset)
+        return partial(SecureFedAvg, strategy=strategy_of(self.config), trained=trained)
 
     def describe(self) -> list[SiteDescription]:
         """What each site has, by name."""
@@ -77,6 +89,7 @@ class Correct:
         self.folder.note(
             sites={s.site: {"n_genes": len(s.genes), "versions": s.versions} for s in sites}
         )
+        enough_for(self.config, len(sites))
         types = {cell_type for site in sites for cell_type in site.cell_types}
         if len(types) < 2:
             raise InputError(
@@ -134,7 +147,7 @@ class Correct:
         best, best_loss, kept, waited = state, np.inf, 0, 0
         for round_ in range(1, self.preset.training.rounds + 1):
             start = time.monotonic()
-            strategy = self.secure_fedavg(state, n_cells, panel=panel)
+            strategy = self.training_round(state, n_cells, panel=panel)
             try:
                 summed, reply = self.federation.run_with_reply(strategy, round_)
             except UpdateError as error:

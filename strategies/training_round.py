@@ -1,0 +1,67 @@
+"""One round of the model's training: what every strategy's round asks of the sites and returns."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from flwr.app import Message
+
+from common.models.state import State
+from strategies.secure_sum import SecureSum, Summed
+
+
+@dataclass(frozen=True)
+class TrainedRound:
+    """The model after a round.
+
+    ``validation_loss`` is that of the model the round started with, the mean over validation cells
+    of all sites; None if no site held any out. ``train_loss`` is the mean over training cells.
+    """
+
+    state: State
+    n_sites: int
+    n_train: int
+    train_loss: float
+    validation_loss: float | None
+
+
+class TrainingRound(SecureSum):
+    """Base of the rounds; a subclass makes the new model (:meth:`aggregate_models`).
+
+    Parameters
+    ----------
+    state
+        The model that the sites start from.
+    n_cells
+        Cells of all sites: each site scales its change of the model by its share of them.
+    **content
+        See :class:`~strategies.secure_sum.SecureSum`.
+    """
+
+    def __init__(self, state: State, n_cells: int, **content: Any):
+        values = {**content.pop("values", {}), "n_cells": n_cells}
+        super().__init__("fit", values=values, arrays={"model": state}, **content)
+        self.state = state
+        self.n_cells = n_cells
+
+    @abstractmethod
+    def aggregate_models(self, round_: int, summed: Summed, reply: Message) -> State:
+        """The model from the sums; ``reply`` is one of the sites'."""
+
+    def step(self, round_: int, summed: Summed, reply: Message) -> TrainedRound:
+        """The round's model and losses from the sums.
+
+        Raises
+        ------
+        SecureSumError
+            The strategy did not return a model.
+        """
+        n_train, n_validation = summed.count("n_train"), summed.count("n_validation")
+        validation = float(summed.values["validation_loss"])
+        return TrainedRound(
+            self.aggregate_models(round_, summed, reply),
+            summed.n_sites,
+            n_train,
+            float(summed.values["train_loss"]) / n_train,
+            validation / n_validation if n_validation else None,
+        )
