@@ -1,5 +1,6 @@
 """CrypTen's own sharing of the same sum, by its own generators, in real processes over gloo."""
 
+import importlib
 import multiprocessing
 import os
 import statistics
@@ -21,10 +22,9 @@ def _party(rank: int, n_sites: int, n_values: int, repeats: int, meeting: str, t
     import torch
 
     torch.set_num_threads(1)
-    # Also makes CrypTen importable.
+    # Makes CrypTen importable.
+    importlib.import_module("common.secure.crypten")
     import crypten
-
-    import common.secure.crypten  # noqa: F401
 
     crypten.init()
     own = torch.from_numpy(np.random.default_rng(rank).normal(0, 0.1, n_values))
