@@ -265,5 +265,10 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
             "[yellow]no cell type is shared by two batches: the correction is the identity, the "
             "output is log1p CP10k unchanged[/]"
         )
-    screen.print(f"corrected cells: {shown(out)}/sites/*/corrected.h5ad", markup=False)
+    # Real sites keep theirs.
+    simulated = (out / "sites").is_dir()
+    cells = (
+        f"{shown(out)}/sites/*/corrected.h5ad" if simulated else "at each site, in its output-dir"
+    )
+    screen.print(f"corrected cells: {cells}", markup=False)
     screen.print(f"model, genes, references: {shown(out / 'bundle')}", markup=False)

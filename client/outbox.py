@@ -127,7 +127,13 @@ class Outbox:
 
     def _append(self, context: SumContext | None, visibility: str, copies: int) -> None:
         fields = [
-            {"field": name, "visibility": "public", "bytes": len(json.dumps(value))}
+            {
+                "field": name,
+                "visibility": "public",
+                "shape": [len(value)] if isinstance(value, list | dict) else [],
+                "dtype": "json",
+                "bytes": len(json.dumps(value)),
+            }
             for name, value in self._public.items()
         ] + [
             self._summed(name, value, context, visibility, copies)

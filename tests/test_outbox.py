@@ -171,6 +171,7 @@ def test_the_log_lists_everything_that_left(run, number):
         values = values_of(reply.content)
         public = {f["field"]: f["bytes"] for f in line["fields"] if f["visibility"] == "public"}
         assert public == {n: len(json.dumps(v)) for n, v in values["public"].items()}
+        assert all({"shape", "dtype"} < set(f) for f in line["fields"])
         summed = {f["field"]: f for f in line["fields"] if f["visibility"] == "masked"}
         assert {n: f["shape"] for n, f in summed.items()} == values.get("shapes", {})
         upload = arrays_of(reply.content, "upload")

@@ -135,8 +135,6 @@ def test_a_run_that_diverges_names_the_servers_rate(data, tmp_path):
     from common.errors import SiteFailure
 
     settings = {"strategy": "fedavgm", "server_learning_rate": 1e30, **PLAIN}
-    with pytest.raises(
-        SiteFailure, match=r"diverged in round 2: .* lower .* server-learn"
-    ):
+    with pytest.raises(SiteFailure, match=r"diverged in round 2: .* lower .* server-learn"):
         federate(tmp_path / "out", data, 3, **settings)
     assert run_json(tmp_path / "out")["status"] == "failed"
