@@ -17,7 +17,7 @@ from client.site import Site, is_simulated, outbox_log_of
 from common.errors import SyncytiumError
 from common.secure.by_name import site_sum
 from common.secure.site_keys import SiteKeys
-from common.wire import PHASES
+from common.wire import PHASES, phase_of
 from strategies.records import Request, content_bytes, to_record
 
 logger = logging.getLogger("syncytium.site")
@@ -37,7 +37,10 @@ def answer(message: Message, context: Context) -> Message:
         site.policy.allow_bytes(content_bytes(message.content), f"came with {phase}")
         name, run = str(message.metadata.dst_node_id), str(context.run_id)
         sums = site_sum(site.config, keys, name, run, site.guard)
-        content = _work(replace(site, sums=sums), phase, Request(message.content))
+        request = Request(message.content)
+        if phase_of(phase).masked():
+            keys.count(request.context, phase, run)
+        content = _work(replace(site, sums=sums), phase, request)
         site.policy.allow_bytes(content_bytes(content), f"was to answer {phase}")
     except Exception as error:
         kind, reason, why = _refused(error, phase, site.node.data_path if site else "", simulated)

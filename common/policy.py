@@ -31,6 +31,9 @@ class SitePolicy(Settings):
     consistency: bool = Field(
         False, description="refuse runs whose sites do not sign the list of a sum's survivors"
     )
+    min_reference_cells: int = Field(
+        20, ge=1, description="fewest cells of a batch whose mean latent may become a reference"
+    )
     largest_message_mb: float = Field(
         1000.0, gt=0, description="largest message it takes or sends, in MB (10^6 bytes)"
     )
@@ -76,6 +79,7 @@ class SitePolicy(Settings):
         """A simulated site's: all that the run asks for."""
         return cls(
             **{
+                "min-reference-cells": 1,
                 "min-sites": max(config.min_sites, 2),
                 "require-masking": False,
                 "differences": "warn",
@@ -103,6 +107,12 @@ class SitePolicy(Settings):
             raise PolicyError(
                 "policy rule consistency: the run has consistency = false, and the site helps to "
                 "open only what the survivors signed"
+            )
+
+        if config.min_reference_cells < self.min_reference_cells:
+            raise PolicyError(
+                f"policy rule min-reference-cells = {self.min_reference_cells}: the run has "
+                f"min-reference-cells = {config.min_reference_cells}"
             )
 
     def allow_bytes(self, n_bytes: int, direction: str) -> None:

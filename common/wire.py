@@ -87,11 +87,25 @@ class Shares:
 
 @dataclass(frozen=True)
 class Phase:
-    """One exchange between the coordinator and the sites."""
+    """One exchange between the coordinator and the sites.
+
+    Parameters
+    ----------
+    meaning
+        What happens.
+    fields
+        What each site sends.
+    train
+        Flower's kind of message: train, not query.
+    times
+        How often a run sums it; a site refuses more, which could ask for what the method does not.
+        0: once in every round.
+    """
 
     meaning: str
     fields: dict[str, Public | Masked | Shares]
     train: bool = False
+    times: int = 1
 
     def masked(self) -> dict[str, Masked]:
         """The masked fields, in their order."""
@@ -192,6 +206,7 @@ PHASES = {
             "validation_loss": Masked("validation cells x loss", "", 1e6 * MAX_CELLS, wide=True),
         },
         train=True,
+        times=0,
     ),
     "peaks": Phase(
         "one digit of the largest batch of each cell type, without its owner",
@@ -204,6 +219,7 @@ PHASES = {
             ),
             "n_batches": Masked("batches that hold the type", "types", integer=True, repeats=True),
         },
+        times=2,
     ),
     "latents": Phase(
         "what the trained model's latents give",

@@ -1,8 +1,11 @@
 """Sites that answer too late, or come back: what was lost once is in no later sum."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.errors import SecureSumError
+from common.wire import PHASES
 from server.federation import Federation
 from tests.in_process import InProcessGrid
 from tests.small_sites import three_sites, write_sites
@@ -12,6 +15,12 @@ from tests.test_secure_sum import CONTINUE, SITES, masked_federation, moments
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_sites(tmp_path_factory.mktemp("late") / "data", three_sites())
+
+
+@pytest.fixture(autouse=True)
+def moments_any_number_of_times(monkeypatch):
+    """A run needs them once, and a site refuses more."""
+    monkeypatch.setitem(PHASES, "moments", replace(PHASES["moments"], times=0))
 
 
 @pytest.fixture

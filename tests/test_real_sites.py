@@ -32,6 +32,7 @@ def test_a_pinned_run_with_signed_lists(tmp_path):
 
 
 RULES = [
+    ({}, {"min-reference-cells": 5}, "policy rule min-reference-cells = 20"),
     ({"tasks": ["classify"]}, {}, "policy rule tasks = classify"),
     ({"consistency": True}, {}, "policy rule consistency"),
     ({"min-sites": 5}, {}, "policy rule min-sites = 5: the sum has 4 sites"),

@@ -7,6 +7,7 @@ from client.outbox import Outbox
 from client.site import Site
 from common.correction import encode, largest_batches
 from common.decoder_refit import site_normal_equations
+from common.errors import SecureSumError
 from strategies.records import Request
 
 
@@ -31,6 +32,11 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     means = np.zeros((len(maxima), preset.shape.latent_dim))
     for row, (cell_type, maximum) in enumerate(maxima.items()):
         for batch in largest.get(cell_type, []):
+            if batch.n_cells > maximum:
+                # Else a coordinator could ask for the mean of any site whose count it guesses.
+                raise SecureSumError(
+                    f"the largest batch of {cell_type!r} was named smaller than this site's own"
+                )
             if batch.n_cells == maximum:
                 holders[row] += 1
                 means[row] += latent[batch.rows].mean(axis=0, dtype=np.float64)

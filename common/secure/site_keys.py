@@ -4,9 +4,12 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Self
 
+from common.errors import SecureSumError
+from common.secure.backend import SumContext
 from common.secure.identity import Identity
 from common.secure.keys import KeyPair
 from common.secure.signing import SigningKey
+from common.wire import phase_of
 
 
 @dataclass(repr=False)
@@ -81,6 +84,8 @@ class SiteKeys:
         The sites of the run, itself included, by their names in the sums.
     sums, shared
         Its sums, by number or identity.
+    asked
+        How often each phase was summed.
     """
 
     agreement: KeyPair = field(default_factory=KeyPair.fresh)
@@ -88,6 +93,23 @@ class SiteKeys:
     peers: dict[str, Identity] = field(default_factory=dict)
     sums: dict[int, SumKeys] = field(default_factory=dict)
     shared: dict[str, SharedSum] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+
+    def count(self, context: SumContext | None, phase: str, run: str) -> None:
+        """Note that a phase is to be summed.
+
+        Raises
+        ------
+        SecureSumError
+            The sum is named as another phase's or run's, or the phase was summed as often before as
+            the method needs.
+        """
+        if context is None or (context.run, context.phase) != (run, phase):
+            raise SecureSumError(f"{phase} of run {run} was asked for as a part of {context}")
+        times = phase_of(phase).times
+        if times and self.asked.get(phase, 0) >= times:
+            raise SecureSumError(f"{phase} was asked for more than {times} times in one run")
+        self.asked[phase] = self.asked.get(phase, 0) + 1
 
     def to_bytes(self) -> bytes:
         """All of it, for Flower's memory between two messages."""
@@ -97,6 +119,7 @@ class SiteKeys:
             "peers": {name: peer.fields() for name, peer in self.peers.items()},
             "sums": [own.to_json() for own in self.sums.values()],
             "shared": {name: asdict(own) for name, own in self.shared.items()},
+            "asked": self.asked,
         }
         return json.dumps(whole).encode()
 
@@ -114,4 +137,5 @@ class SiteKeys:
                 name: SharedSum(own["phase"], tuple(own["owners"]), own["added"])
                 for name, own in whole["shared"].items()
             },
+            whole["asked"],
         )
