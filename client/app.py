@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated, outbox_log_of
 from common.errors import SyncytiumError
+from common.policy import MB
 from common.secure.by_name import site_sum
 from common.secure.site_keys import SiteKeys
 from common.wire import PHASES, phase_of
@@ -28,19 +29,17 @@ KEYS = "keys"
 def answer(message: Message, context: Context) -> Message:
     """Work one phase and reply; a fault is replied as an error without any of the site's values."""
     phase = message.metadata.message_type.partition(".")[2]
+    run, name = str(context.run_id), str(message.metadata.dst_node_id)
     simulated, site = is_simulated(dict(context.node_config)), None
-    keys = _keys(context.state)
+    keys = _keys(context.state, run)
     try:
         site = Site.from_context(
             dict(context.run_config), dict(context.node_config), context.run_id
         )
         site.policy.allow_bytes(content_bytes(message.content), f"came with {phase}")
-        name, run = str(message.metadata.dst_node_id), str(context.run_id)
         sums = site_sum(site.config, keys, name, run, site.guard)
-        request = Request(message.content)
-        if phase_of(phase).masked():
-            keys.count(request.context, phase, run)
-        content = _work(replace(site, sums=sums), phase, request)
+        request = Request(message.content, site.policy.largest_message_mb * MB)
+        content = _work(replace(site, sums=sums), phase, request, keys)
         site.policy.allow_bytes(content_bytes(content), f"was to answer {phase}")
     except Exception as error:
         kind, reason, why = _refused(error, phase, site.node.data_path if site else "", simulated)
@@ -51,16 +50,24 @@ def answer(message: Message, context: Context) -> Message:
     return Message(content, reply_to=message)
 
 
-def _keys(state: RecordDict) -> SiteKeys:
-    if KEYS not in state.config_records:
-        return SiteKeys()
-    return SiteKeys.from_bytes(state.config_records[KEYS][KEYS])
+def _keys(state: RecordDict, run: str) -> SiteKeys:
+    """The keys of this run; Flower keeps the state of one run of a series for the next."""
+    if KEYS in state.config_records:
+        keys = SiteKeys.from_bytes(state.config_records[KEYS][KEYS])
+        if keys.run == run:
+            return keys
+    return SiteKeys(run)
 
 
-def _work(site: Site, phase: str, request: Request) -> RecordDict:
-    outbox = Outbox(phase, site.outbox_log)
+def _work(site: Site, phase: str, request: Request, keys: SiteKeys) -> RecordDict:
+    outbox, context = Outbox(phase, site.outbox_log), None
+    if phase_of(phase).masked():
+        # Before anything is computed: a refusal must not tell of the site's data.
+        context = request.context(site.config.digest())
+        keys.count(context, phase)
+        site.sums.begin(context, request.values["keys"])
     importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
-    return to_record(*outbox.seal(site.sums, request.context, request.values.get("keys")))
+    return to_record(*outbox.seal(site.sums, context))
 
 
 def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[str, str, str]:

@@ -88,7 +88,7 @@ class Outbox:
             )
 
     def seal(
-        self, sums: SiteSum, context: SumContext | None, keys: dict[str, Any] | None = None
+        self, sums: SiteSum, context: SumContext | None
     ) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
         """The reply's JSON values and arrays, after writing the log.
 
@@ -108,7 +108,7 @@ class Outbox:
             n_sites, ring_bits = context.n_sites, context.ring_bits
             vector, shapes = pack(self.phase, self._masked, n_sites, self._scales, ring_bits)
             values["shapes"] = shapes
-            parcel = sums.upload(vector, context, keys or {})
+            parcel = sums.upload(vector)
             self._offer(parcel.public)
             arrays["upload"] = parcel.arrays
         elif self._shares:

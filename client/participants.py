@@ -1,112 +1,149 @@
-"""The site's own record of whom it was summed with, against differences between runs.
+"""The site's own record of whom it was summed with.
 
 Moments over five sites and, in a later run, over four of them differ by the fifth site's moments.
-A site therefore keeps, for each sum that two runs over the same cells would repeat, who was in it.
+Sums over sets that differ by more can be combined, too: three of them may leave one site, and no
+site sees them all. So a field of these cells that was summed over some sites is summed over the
+same sites in every later run, unless the site's policy says otherwise.
+
+Within a run the record is what outlives a process that ends between an answer and its memory: no
+sum is answered twice, and none is opened over two lists of sites.
 """
 
 import json
 import logging
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from common.errors import ConfigError, PolicyError
+from common.errors import ConfigError, PolicyError, SecureSumError
 from common.wire import phase_of
 
 logger = logging.getLogger("syncytium.site")
-FILE = "participants.jsonl"
+FILE, RUNS = "participants.jsonl", "sums"
 
 
 class ParticipantRecord:
-    """One data set's record; one line is appended per opened sum.
+    """One data set's record.
 
     Parameters
     ----------
     folder
-        Where ``participants.jsonl`` is.
+        Where ``participants.jsonl`` is, and ``sums/RUN.jsonl`` for each run.
     dataset
         The policy's name of the cells.
-    least
-        Two sums must differ by so many sites, or by none.
     refuse
-        Otherwise a difference is logged as a warning.
+        Otherwise another set of sites is logged as a warning.
     """
 
-    def __init__(self, folder: Path, dataset: str, least: int, refuse: bool):
+    def __init__(self, folder: Path, dataset: str, refuse: bool):
+        self.folder = folder
         self.path = folder / FILE
         self.dataset = dataset
-        self.least = least
         self.refuse = refuse
 
-    def check(self, phase: str, sites: Iterable[str]) -> None:
-        """Compare with the sums of earlier runs, field by field.
+    def begin(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+        """Keep that the site uploads in a sum.
 
         Raises
         ------
+        SecureSumError
+            It has done so before.
         PolicyError
-            An earlier sum of such a field was over fewer than ``least`` sites more or less.
+            In an earlier run a field of the phase was summed over other sites.
         ConfigError
-            The record is damaged.
+            The record is damaged or cannot be written.
         """
-        fields, now = _repeated(phase), set(sites)
-        for line in self._lines() if fields else []:
-            shared = fields & set(line["fields"])
-            difference = now ^ set(line["sites"])
-            if not (shared and 0 < len(difference) < self.least):
+        if any(line["sum"] == name for line in self._sums(run)):
+            raise SecureSumError(
+                f"sum {name} of run {run} was asked for twice: a mask covers one vector only"
+            )
+        self._compare(run, phase, sites)
+        self._append(self._run_path(run), {"sum": name})
+
+    def settle(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+        """Keep whom a sum is opened over, before this site helps to open it.
+
+        Raises
+        ------
+        SecureSumError
+            It was to be opened over others before.
+        PolicyError
+            In an earlier run a field of the phase was summed over other sites.
+        ConfigError
+            The record is damaged or cannot be written.
+        """
+        lists = [
+            line["sites"] for line in self._sums(run) if line["sum"] == name and "sites" in line
+        ]
+        if lists == [sites]:
+            return
+        if lists:
+            raise SecureSumError(
+                f"sum {name} of run {run}: the survivors were {', '.join(lists[0])} and are now "
+                f"{', '.join(sites)}: a second list would open a single site's vector"
+            )
+        self._compare(run, phase, sites)
+        self._append(self._run_path(run), {"sum": name, "sites": sites})
+        line = {"dataset": self.dataset, "run": run, "fields": _fields(phase), "sites": sites}
+        if line not in [{key: entry[key] for key in line} for entry in self._lines()]:
+            self._append(self.path, line)
+
+    def _compare(self, run: str, phase: str, sites: list[str]) -> None:
+        lines = [line for line in self._lines() if line["run"] != run]
+        for field in _fields(phase):
+            earlier = [line for line in lines if field in line["fields"]]
+            if not earlier or any(line["sites"] == sites for line in earlier):
                 continue
+            before = earlier[-1]
+            others = ", ".join(sorted(set(before["sites"]) ^ set(sites)))
             message = (
-                f"policy rule differences: {phase} is summed over {', '.join(sorted(now))}, and in "
-                f"run {line['run']} {', '.join(sorted(shared))} was over "
-                f"{', '.join(line['sites'])}: the difference would show "
-                f"{', '.join(sorted(difference))}; take part with the same sites, or with "
-                f"{self.least} others or more"
+                f"policy rule differences: {field} is summed over {', '.join(sites)}, and was over "
+                f"{', '.join(before['sites'])} in run {before['run']}: the difference would show "
+                f'{others}; take part with the same sites, or set differences = "warn" in this '
+                "site's policy"
             )
             if self.refuse:
                 # Earlier runs may have been another coordinator's.
                 raise PolicyError(
                     message,
-                    public=f"policy rule differences: the site was in a sum over almost the same "
-                    f"sites as {phase} is now, and the difference would show a site",
+                    public=f"policy rule differences: {phase} of these cells was summed over other "
+                    "sites before, and the difference would show a site's part",
                 )
             logger.warning("%s", message)
-
-    def enter(self, phase: str, sites: Iterable[str], run: str) -> None:
-        """Check, then keep a sum before this site helps to open it.
-
-        Raises
-        ------
-        PolicyError
-            See :meth:`check`.
-        ConfigError
-            The record is damaged or cannot be written.
-        """
-        fields = sorted(_repeated(phase))
-        if not fields:
             return
-        sites = sorted(sites)
-        self.check(phase, sites)
-        line = {"dataset": self.dataset, "run": run, "fields": fields, "sites": sites}
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        if line in [{key: entry[key] for key in line} for entry in self._lines()]:
-            return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a") as file:
-                file.write(json.dumps({"time": time, **line}) + "\n")
-        except OSError as error:
-            raise ConfigError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def _sums(self, run: str) -> list[dict[str, Any]]:
+        return _read(self._run_path(run), "sum")
 
     def _lines(self) -> list[dict[str, Any]]:
+        return [line for line in _read(self.path, "dataset") if line["dataset"] == self.dataset]
+
+    def _run_path(self, run: str) -> Path:
+        return self.folder / RUNS / f"{run}.jsonl"
+
+    def _append(self, path: Path, line: dict[str, Any]) -> None:
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
-            lines = [json.loads(line) for line in self.path.read_text().splitlines()]
-            return [line for line in lines if line["dataset"] == self.dataset]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            # Going on without it could show a site.
-            raise ConfigError(f"{self.path} cannot be read: {error}; mend its last line") from None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(json.dumps({"time": time, **line}) + "\n")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _repeated(phase: str) -> set[str]:
-    return {name for name, field in phase_of(phase).masked().items() if field.repeats}
+def _read(path: Path, key: str) -> list[dict[str, Any]]:
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        if all(key in line for line in lines):
+            return lines
+        error = f"a line has no {key!r}"
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as fault:
+        error = fault
+    # Going on without it could show a site.
+    raise ConfigError(f"{path} cannot be read: {error}; mend its last line")
+
+
+def _fields(phase: str) -> list[str]:
+    return sorted(phase_of(phase).masked())

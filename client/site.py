@@ -130,7 +130,7 @@ class Site:
             consistency=policy.consistency or self.config.consistency,
             roster=policy.roster,
             site_key=read_site_key(self.node.site_key) if self.node.site_key else None,
-            record=ParticipantRecord(state, dataset, least, policy.differences == "refuse"),
+            record=ParticipantRecord(state, dataset, policy.differences == "refuse"),
         )
 
     @property

@@ -1,5 +1,7 @@
 """The run's settings (one for all sites) and a site's own settings, with unknown keys refused."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -145,6 +147,10 @@ class RunConfig(Settings):
         "decoded", description="decode(z'), or x + decode(z') - decode(z), or both"
     )
     seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
+
+    def digest(self) -> str:
+        """A hash of all settings."""
+        return hashlib.sha256(json.dumps(self.flat(), sort_keys=True).encode()).hexdigest()
 
     @field_validator("min_sites")
     @classmethod

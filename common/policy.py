@@ -39,8 +39,8 @@ class SitePolicy(Settings):
     )
     differences: Literal["refuse", "warn"] = Field(
         "refuse",
-        description="refuse, or warn of, a sum over almost the same sites as in an earlier run: "
-        "their difference would show one site",
+        description="refuse, or warn of, a sum of these cells over other sites than in an earlier "
+        "run: the difference would show a site's part",
     )
     dataset: str = Field(
         "",

@@ -46,9 +46,6 @@ class Masked:
         See :class:`common.secure.ring.FixedPoint`.
     ring
         The values are ring elements already (uint64) and are summed as they are.
-    repeats
-        Two runs over the same cells give the same: sums over almost the same sites would show one
-        site by their difference, and sites refuse them.
     narrow_bound
         If not 0, the field travels in 32 bits a value where the run says ``ring-bits = 32``, and
         this is its bound there; see :class:`common.secure.narrow.NarrowPoint`.
@@ -60,7 +57,6 @@ class Masked:
     integer: bool = False
     wide: bool = False
     ring: bool = False
-    repeats: bool = False
     narrow_bound: float = 0.0
 
     def fixed_point(self, n_sites: int, ring_bits: int = 64) -> NumberFormat:
@@ -163,39 +159,32 @@ PHASES = {
     "moments": Phase(
         "sums over cells from which genes are chosen and scaled",
         {
-            "n_cells": Masked("cells", "", integer=True, repeats=True),
-            "sum_log": Masked("sum of log1p CP10k", "genes", MAX_LOG1P * MAX_CELLS, repeats=True),
-            "sum_log_squared": Masked(
-                "sum of its square", "genes", MAX_LOG1P**2 * MAX_CELLS, repeats=True
-            ),
-            "sum_cp10k": Masked(
-                "sum of CP10k", "genes", MAX_CP10K * MAX_CELLS, wide=True, repeats=True
-            ),
+            "n_cells": Masked("cells", "", integer=True),
+            "sum_log": Masked("sum of log1p CP10k", "genes", MAX_LOG1P * MAX_CELLS),
+            "sum_log_squared": Masked("sum of its square", "genes", MAX_LOG1P**2 * MAX_CELLS),
+            "sum_cp10k": Masked("sum of CP10k", "genes", MAX_CP10K * MAX_CELLS, wide=True),
             "sum_cp10k_squared": Masked(
-                "sum of its square", "genes", MAX_CP10K**2 * MAX_CELLS, wide=True, repeats=True
+                "sum of its square", "genes", MAX_CP10K**2 * MAX_CELLS, wide=True
             ),
         },
     ),
     "principal_axes": Phase(
         "second moments of scaled expression, for the pooled principal axes",
         {
-            "n_cells": Masked("cells", "", integer=True, repeats=True),
-            "sum_scaled": Masked(
-                "sum of scaled expression", "genes", MAX_SCALED * MAX_CELLS, repeats=True
-            ),
+            "n_cells": Masked("cells", "", integer=True),
+            "sum_scaled": Masked("sum of scaled expression", "genes", MAX_SCALED * MAX_CELLS),
             "second_moments": Masked(
                 "sum of products of two genes",
                 "gene pairs",
                 MAX_SCALED**2 * MAX_CELLS,
-                repeats=True,
             ),
         },
     ),
     "fit": Phase(
         "local training of the model",
         {
-            "n_train": Masked("training cells", "", integer=True, repeats=True),
-            "n_validation": Masked("validation cells", "", integer=True, repeats=True),
+            "n_train": Masked("training cells", "", integer=True),
+            "n_validation": Masked("validation cells", "", integer=True),
             "update": Masked(
                 "share of training cells x change of the model's values",
                 "values",
@@ -215,9 +204,8 @@ PHASES = {
                 "random ring elements up to the digit",
                 f"types x {THERMOMETER_BASE}",
                 ring=True,
-                repeats=True,
             ),
-            "n_batches": Masked("batches that hold the type", "types", integer=True, repeats=True),
+            "n_batches": Masked("batches that hold the type", "types", integer=True),
         },
         times=2,
     ),
@@ -241,7 +229,7 @@ PHASES = {
     "correct": Phase(
         "a site shifts, decodes and writes its own cells",
         {
-            "n_cells": Masked("cells written", "", integer=True, repeats=True),
+            "n_cells": Masked("cells written", "", integer=True),
             "n_shifted": Masked("cells shifted to a reference", "", integer=True),
         },
     ),

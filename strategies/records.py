@@ -3,8 +3,10 @@
 Blobs travel as uint8 arrays: Flower cuts arrays into chunks, config bytes it does not.
 """
 
+import hashlib
 import io
 import json
+import math
 import zlib
 from dataclasses import asdict
 from functools import cached_property
@@ -68,14 +70,56 @@ def from_array(array: Array) -> np.ndarray:
 
 
 def content_bytes(record: RecordDict) -> int:
-    """Bytes of all arrays of a message, its JSON part among them."""
+    """Bytes of all arrays of a message, its JSON part among them.
+
+    Raises
+    ------
+    WireError
+        It carries anything else.
+    """
+    if len(record.array_records) < len(record):
+        raise WireError("a message carries other records than arrays; use the same version")
     groups = record.array_records.values()
     return sum(len(array.data) for group in groups for array in group.values())
 
 
-def values_of(record: RecordDict) -> dict[str, Any]:
-    """The JSON part of a message."""
-    return json.loads(zlib.decompress(from_array(record.array_records[JSON][JSON])))
+def values_of(record: RecordDict, limit: float = math.inf) -> dict[str, Any]:
+    """The JSON part of a message, of at most ``limit`` bytes.
+
+    Raises
+    ------
+    WireError
+        It is longer.
+    """
+    blob = from_array(record.array_records[JSON][JSON]).tobytes()
+    stream = zlib.decompressobj()
+    text = stream.decompress(blob, 0 if math.isinf(limit) else int(limit) + 1)
+    if len(text) > limit:
+        raise WireError(f"a message unpacks to more than {limit / 1e6:g} MB")
+    return json.loads(text)
+
+
+def content_digest(
+    values: dict[str, Any], groups: dict[str, dict[str, np.ndarray]], settings: str
+) -> str:
+    """A hash of everything that a phase asks of a site, but for the sum's own identity and keys.
+
+    Parameters
+    ----------
+    values, groups
+        The JSON part and the arrays, as :func:`to_record` takes them.
+    settings
+        The run's.
+    """
+    asked = {name: value for name, value in values.items() if name not in ("sum", "keys")}
+    digest = hashlib.sha256(json.dumps([settings, asked], sort_keys=True).encode())
+    for group in sorted(groups):
+        for name, array in sorted(groups[group].items()):
+            array = np.asarray(array, order="C")
+            head = [group, name, array.dtype.str, array.shape]
+            digest.update(json.dumps(head).encode())
+            digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
 
 
 def arrays_of(record: RecordDict, group: str) -> dict[str, np.ndarray]:
@@ -91,8 +135,8 @@ def panel_parts(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def context_value(context: SumContext) -> dict[str, Any]:
-    """A sum's identity as JSON."""
-    return asdict(context)
+    """A sum's identity as JSON, without its content, of which the site makes its own hash."""
+    return {**asdict(context), "content": ""}
 
 
 class Request:
@@ -102,15 +146,18 @@ class Request:
     ----------
     record
         The message's content.
+    limit
+        Bytes that its JSON part may have.
     """
 
-    def __init__(self, record: RecordDict):
+    def __init__(self, record: RecordDict, limit: float = math.inf):
         self._record = record
+        self._limit = limit
 
     @cached_property
     def values(self) -> dict[str, Any]:
         """The JSON part."""
-        return values_of(self._record)
+        return values_of(self._record, self._limit)
 
     def arrays(self, group: str) -> dict[str, np.ndarray]:
         """A group of arrays; empty if there is none of that name."""
@@ -124,7 +171,12 @@ class Request:
             tuple(names["vocabulary"]), tuple(names["genes"]), arrays["mean"], arrays["sd"]
         )
 
-    @cached_property
-    def context(self) -> SumContext | None:
-        """The sum that the site is asked to take part in, if any."""
-        return SumContext(**self.values["sum"]) if "sum" in self.values else None
+    def context(self, settings: str) -> SumContext | None:
+        """The sum that the site is asked to take part in, if any, under the run's ``settings``."""
+        if "sum" not in self.values:
+            return None
+        groups = {
+            group: self.arrays(group) for group in self._record.array_records if group != JSON
+        }
+        digest = content_digest(self.values, groups, settings)
+        return SumContext(**{**self.values["sum"], "content": digest})

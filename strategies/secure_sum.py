@@ -14,7 +14,7 @@ from common.errors import SecureSumError
 from common.secure.backend import Parcel, SumBackend, SumContext
 from common.secure.fields import Shapes, n_words, unpack
 from strategies.phase import PhaseStrategy, message_to
-from strategies.records import arrays_of, context_value, to_record, values_of
+from strategies.records import arrays_of, content_digest, context_value, to_record, values_of
 
 UPLOAD = "upload"
 
@@ -48,6 +48,8 @@ class SecureSum(PhaseStrategy[Summed]):
         Tells apart sums of one phase and round.
     ring_bits
         Of the fields that may be narrow: 64 or 32.
+    settings
+        A hash of the run's settings, which all sites must have alike.
     **content
         See :class:`~strategies.phase.PhaseStrategy`.
     """
@@ -61,6 +63,7 @@ class SecureSum(PhaseStrategy[Summed]):
         min_sites: int,
         attempt: int = 0,
         ring_bits: int = 64,
+        settings: str = "",
         **content: Any,
     ):
         super().__init__(phase, **content)
@@ -69,17 +72,19 @@ class SecureSum(PhaseStrategy[Summed]):
         self.min_sites = min_sites
         self.attempt = attempt
         self.ring_bits = ring_bits
+        self.settings = settings
         self._opened: set[SumContext] = set()
         self._start(None)
 
     def request(self, round_: int, node_ids: list[int]) -> RecordDict:
         """The content, with the identity of the sum."""
+        values = {**self.values, "round": round_}
+        digest = content_digest(values, self.arrays, self.settings)
         identity = (self.run, self.phase, round_, self.attempt)
-        context = SumContext(*identity, len(node_ids), self.ring_bits)
+        context = SumContext(*identity, len(node_ids), self.ring_bits, digest)
         self._start(context)
         keys = self.backend.request(context, [str(node_id) for node_id in node_ids])
-        values = {**self.values, "round": round_, "sum": context_value(context), "keys": keys}
-        return to_record(values, self.arrays)
+        return to_record({**values, "sum": context_value(context), "keys": keys}, self.arrays)
 
     def _start(self, context: SumContext | None) -> None:
         self._context = context

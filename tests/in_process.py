@@ -28,6 +28,7 @@ class InProcessGrid(Grid):
         run_config: dict[str, Any],
         tamper: Callable[[Message], Message | None] = lambda reply: reply,
         node_configs: list[dict[str, Any]] | None = None,
+        run_id: int = RUN_ID,
     ):
         self.n_sites = n_sites
         self.run_config = run_config
@@ -35,9 +36,10 @@ class InProcessGrid(Grid):
         self.node_configs = node_configs or [
             {"partition-id": i, "num-partitions": n_sites} for i in range(n_sites)
         ]
+        self.run_id = run_id
         self.replies: list[Message] = []
         self.states: dict[int, RecordDict] = {}
-        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, RUN_ID, 1
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run_id, 1
 
     def set_run(self, run: Any) -> None: ...
 
@@ -61,7 +63,7 @@ class InProcessGrid(Grid):
             message.metadata.__dict__["_message_id"] = str(uuid4())
             ids.append(message.metadata.message_id)
             context = Context(
-                run_id=RUN_ID,
+                run_id=self.run_id,
                 node_id=node_id,
                 node_config=dict(self.node_configs[node_id - 1]),
                 state=self.states.setdefault(node_id, RecordDict()),
@@ -92,6 +94,7 @@ def run_in_process(
     *,
     tamper=lambda reply: reply,
     node_configs: list[dict[str, Any]] | None = None,
+    run_id: int = RUN_ID,
     **settings: Any,
 ) -> None:
     """Run the ServerApp over in-process sites; settings are RunConfig's, with underscores."""
@@ -100,6 +103,6 @@ def run_in_process(
     values = {key.replace("_", "-"): value for key, value in settings.items()}
     config = RunConfig.parse({"out": str(out), **values}, where="test").flat()
     context = Context(
-        run_id=RUN_ID, node_id=1, node_config={}, state=RecordDict(), run_config=config
+        run_id=run_id, node_id=1, node_config={}, state=RecordDict(), run_config=config
     )
-    main(InProcessGrid(n_sites, config, tamper, node_configs), context)
+    main(InProcessGrid(n_sites, config, tamper, node_configs, run_id), context)

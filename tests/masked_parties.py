@@ -16,7 +16,7 @@ RUN = "7"
 
 def masked_site(name, run=RUN, **rules):
     """A site called ``name`` in the sums and by itself."""
-    return MaskedSite(SiteKeys(), name, run, Guard(site=name, **rules))
+    return MaskedSite(SiteKeys(run), name, run, Guard(site=name, **rules))
 
 
 @dataclass
@@ -58,9 +58,11 @@ class Parties:
         entries = {"run": RUN, "phase": "fit", "round": 1, "attempt": 0}
         return SumContext(**{**entries, "n_sites": n_sites or self.n, **changed})
 
-    def upload(self, name, number=0):
+    def upload(self, name, number=0, context=None, keys=None):
         """One site's upload among all."""
-        return self.sites[name].upload(self.vectors[name], self.context(), number, self.publics())
+        site, context = self.sites[name], context or self.context()
+        site.begin(context, number, keys or self.publics())
+        return site.upload(self.vectors[name], context, number)
 
     def boxes_for(self, name):
         return {sender: offer.boxes[name] for sender, offer in self.offers.items()}

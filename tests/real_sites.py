@@ -49,6 +49,5 @@ def pinned_sites(folder: Path, names: list[str], **rules: Any) -> dict[str, dict
 def run(out: Path, configs: list[dict[str, Any]], **settings: Any) -> dict[str, Any]:
     """A run of ``correct`` over real sites; returns its ``run.json``."""
     values = {**TINY, "rounds": 1, "n-sites": len(configs), "min-sites": 3, **settings}
-    hook = {"tamper": values.pop("tamper")} if "tamper" in values else {}
-    run_in_process(out, len(configs), node_configs=configs, **hook, **values)
+    run_in_process(out, len(configs), node_configs=configs, **values)
     return run_json(out)

@@ -21,7 +21,8 @@ def test_off_sends_the_vector_itself_and_has_nothing_to_reveal():
     site, coordinator = OffSite(), OffBackend()
     assert coordinator.request(CONTEXT, ["a", "b"]) == {}
     for name in ("a", "b"):
-        parcel = site.upload(VECTOR, CONTEXT, {})
+        site.begin(CONTEXT, {})
+        parcel = site.upload(VECTOR)
         np.testing.assert_array_equal(parcel.arrays["vector"], VECTOR)
         assert parcel.public == {}
         coordinator.receive(name, parcel, len(VECTOR))

@@ -61,7 +61,7 @@ class Sites:
         """The first trip of a secure sum, without Flower's messages."""
         request = strategy.request(0, list(range(len(self.parts))))
         request = Request(request)
-        context, off = request.context, OffSite()
+        context, off = request.context(""), OffSite()
         vectors = []
         for i, (part, order) in enumerate(zip(self.parts, self.orders, strict=True)):
             own = sparse.csr_matrix(part[:, order])

@@ -20,7 +20,7 @@ N_WORDS = 41
 def parties(n, min_sites=2):
     """Sites that have met."""
     sites = {
-        f"{i}": CrypTenSite(Member(SiteKeys(), f"{i}", "7", Guard(f"site-{i}", min_sites)))
+        f"{i}": CrypTenSite(Member(SiteKeys("7"), f"{i}", "7", Guard(f"site-{i}", min_sites)))
         for i in range(n)
     }
     identities = {name: site.member.identity for name, site in sites.items()}
@@ -33,11 +33,16 @@ def context(n, round_=1):
     return SumContext("7", "fit", round_, 0, n)
 
 
+def shared(site, vector, context, keys):
+    site.begin(context, keys)
+    return site.upload(vector)
+
+
 def uploaded(sites, vectors, backend, round_=1):
     keys = backend.request(context(len(sites), round_), list(sites))
     for name, site in sites.items():
         backend.receive(
-            name, site.upload(vectors[name], context(len(sites), round_), keys), N_WORDS
+            name, shared(site, vectors[name], context(len(sites), round_), keys), N_WORDS
         )
 
 
@@ -121,15 +126,15 @@ def test_a_site_adds_its_shares_once_and_all_of_them():
 
 def test_a_vector_is_shared_once_and_with_the_sites_that_met():
     sites, vector = parties(3), np.zeros(N_WORDS, np.uint64)
-    sites["0"].upload(vector, context(3), {"owners": ["0", "1", "2"]})
+    shared(sites["0"], vector, context(3), {"owners": ["0", "1", "2"]})
     with pytest.raises(SecureSumError, match="was asked for twice"):
-        sites["0"].upload(vector, context(3), {"owners": ["0", "1", "2"]})
+        shared(sites["0"], vector, context(3), {"owners": ["0", "1", "2"]})
     for owners in (["0", "1", "9"], ["1", "2"], ["0", "0", "1"]):
         with pytest.raises(SecureSumError, match="others than the sites that met"):
-            sites["0"].upload(vector, context(len(owners), 2), {"owners": owners})
+            shared(sites["0"], vector, context(len(owners), 2), {"owners": owners})
     strict = parties(2, min_sites=3)["0"]
     with pytest.raises(PolicyError, match="rule min-sites = 3: the sum has 2 sites"):
-        strict.upload(vector, context(2), {"owners": ["0", "1"]})
+        shared(strict, vector, context(2), {"owners": ["0", "1"]})
 
 
 def test_a_lost_site_stops_the_sum():

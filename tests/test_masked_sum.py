@@ -128,7 +128,7 @@ def test_a_mask_covers_one_vector_only():
     parties.upload("site-00")
     with pytest.raises(SecureSumError, match="sum 0 was asked for twice"):
         parties.upload("site-00")
-    with pytest.raises(SecureSumError, match="keys for sum 0 were asked for twice"):
+    with pytest.raises(SecureSumError, match="keys for sum 0 were asked for, and 1 is next"):
         parties.offered(0, parties.names)
     with pytest.raises(SecureSumError, match="no keys for sum 5: it was restarted"):
         parties.upload("site-01", number=5)
@@ -140,7 +140,7 @@ def test_masks_are_bound_to_their_sum(changed):
     other = parties.context(**{changed: 9 if changed in ("round", "attempt") else "x"})
     uploads = {name: parties.upload(name) for name in parties.names[:2]}
     name = parties.names[2]
-    uploads[name] = parties.sites[name].upload(parties.vectors[name], other, 0, parties.publics())
+    uploads[name] = parties.upload(name, context=other)
     revealed = {n: parties.reveal(n, parties.names) for n in parties.names}
     assert parties.open(uploads, revealed).tolist() != parties.expected(parties.names)
 
@@ -168,7 +168,7 @@ def test_keys_that_the_sites_did_not_agree_on_are_refused(case):
     publics, said = list(changed_keys(parties))[case]
     context = parties.context(len(publics))
     with pytest.raises(SyncytiumError, match=said):
-        parties.sites["site-00"].upload(parties.vectors["site-00"], context, 0, publics)
+        parties.upload("site-00", context=context, keys=publics)
 
 
 def test_survivors_that_did_not_take_part_are_refused():

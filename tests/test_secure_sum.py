@@ -34,7 +34,7 @@ def data(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def moments_any_number_of_times(monkeypatch):
     """A run needs them once, and a site refuses more."""
-    monkeypatch.setitem(PHASES, "moments", replace(PHASES["moments"], times=0))
+    monkeypatch.setitem(PHASES, "moments", replace(PHASES["moments"], times=9))
 
 
 def federation_of(data, out, tamper=lambda reply: reply, **settings):
@@ -48,6 +48,8 @@ def masked_federation(data, out, tamper=lambda reply: reply, min_sites=2, **sett
     settings = {"secure-sum": "masked", "min-sites": min_sites, **settings}
     federation = federation_of(data, out, tamper, **settings)
     sums = MaskedBackend(min_sites)
+    # Bound into every mask, as a workflow does it.
+    sums.settings = federation.config.digest()
     federation.run(FirstOffers(sums, federation.run(Identities())))
     return federation, sums
 
@@ -56,6 +58,7 @@ def moments(sums=None, min_sites=1, **content):
     return SecureSum(
         "moments",
         backend=sums or OffBackend(),
+        settings=getattr(sums, "settings", ""),
         run="7",
         min_sites=min_sites,
         values={"vocabulary": VOCABULARY},
@@ -308,8 +311,11 @@ def test_an_answer_without_an_upload_is_refused():
 
 def test_a_request_names_its_sum():
     first, second = moments(), moments(attempt=1)
-    contexts = [Request(s.request(4, [1, 2])).context for s in (first, second)]
-    assert contexts == [SumContext("7", "moments", 4, a, 2) for a in (0, 1)]
+    contexts = [Request(s.request(4, [1, 2])).context("") for s in (first, second)]
+    named = [replace(context, content="") for context in contexts]
+    assert named == [SumContext("7", "moments", 4, a, 2) for a in (0, 1)]
+    # Both sides make the same hash of what is asked.
+    assert [s._context for s in (first, second)] == contexts
     assert values_of(first.request(4, [1, 2]))["round"] == 4
 
 

@@ -37,10 +37,10 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
             for kind in kinds
         },
         about={
-            "run": values["run"],
-            "version": values["version"],
-            "shifted_types": values["referenced"],
-            "unshifted_types": values["unshifted"],
+            "run": str(values["run"]),
+            "version": str(values["version"]),
+            "shifted_types": [str(name) for name in values["referenced"]],
+            "unshifted_types": [str(name) for name in values["unshifted"]],
             **site.keys,
         },
     )

@@ -7,7 +7,7 @@ from client.outbox import Outbox
 from client.site import Site
 from common.correction import encode, largest_batches
 from common.decoder_refit import site_normal_equations
-from common.errors import SecureSumError
+from common.errors import InputError, PolicyError
 from strategies.records import Request
 
 
@@ -17,6 +17,13 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     What a run does not need is empty: normal equations where the preset refits no decoder, means
     where no type has a dominant batch.
     """
+    least = site.policy.min_reference_cells
+    for cell_type, maximum in request.values["maxima"].items():
+        if not (isinstance(maximum, int) and maximum >= least):
+            raise PolicyError(
+                f"policy rule min-reference-cells = {least}: the mean of {maximum!r} cells of "
+                f"{cell_type!r} is asked for"
+            )
     maxima, matrix = request.values["maxima"], site.matrix(request.panel)
     model, preset, device = received_model(site, request)
     latent = encode(model, matrix, device)
@@ -33,8 +40,9 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     for row, (cell_type, maximum) in enumerate(maxima.items()):
         for batch in largest.get(cell_type, []):
             if batch.n_cells > maximum:
-                # Else a coordinator could ask for the mean of any site whose count it guesses.
-                raise SecureSumError(
+                # Else a coordinator could ask for the mean of any site whose count it guesses. It
+                # is told no reason, or the answer would compare its guess with the count.
+                raise InputError(
                     f"the largest batch of {cell_type!r} was named smaller than this site's own"
                 )
             if batch.n_cells == maximum:

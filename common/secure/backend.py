@@ -1,6 +1,7 @@
 """How a site's ring vector travels to a sum: what every backend offers at both ends.
 
-First trip, *upload*: each site sends what :meth:`SiteSum.upload` makes of its vector. Then the
+First trip, *upload*: each site decides whether it takes part (:meth:`SiteSum.begin`), computes its
+vector, and sends what :meth:`SiteSum.upload` makes of it. Then the
 backend's further ``trips``, each a phase of :data:`common.wire.PHASES`: the coordinator sends every
 site that is left what :meth:`SumBackend.ask` gives, and takes what it answers. At last
 :meth:`SumBackend.open` yields the sum over exactly the sites that uploaded, or fails.
@@ -24,6 +25,9 @@ class SumContext:
         Sites asked to take part: fixes the fixed-point format.
     ring_bits
         Of the fields that may be narrow: 64 or 32.
+    content
+        Hash of everything that the sites are asked: sites that are asked different things have
+        masks that do not cancel. Each side computes it; it is not sent.
     """
 
     run: str
@@ -32,6 +36,7 @@ class SumContext:
     attempt: int
     n_sites: int
     ring_bits: int = 64
+    content: str = ""
 
 
 Values = dict[str, Any]
@@ -51,11 +56,14 @@ class SiteSum(Protocol):
 
     masks: bool
 
-    def upload(self, vector: np.ndarray, context: SumContext, keys: Values) -> Parcel:
-        """What to send for ``vector`` (uint64, (n,)).
+    def begin(self, context: SumContext, keys: Values) -> None:
+        """Take part in a sum, before anything is computed for it; never twice in the same.
 
         ``keys`` is what the coordinator's :meth:`SumBackend.request` gave.
         """
+
+    def upload(self, vector: np.ndarray) -> Parcel:
+        """What to send for ``vector`` (uint64, (n,)) in the sum that has begun."""
 
     def answer(self, trip: str, asked: Parcel) -> Parcel:
         """What to send in a further trip, so that the sum opens."""

@@ -20,7 +20,7 @@ import torch
 from common.errors import SecureSumError
 from common.secure.backend import Parcel, SumContext, Values
 from common.secure.keys import seal, unseal
-from common.secure.masking import KEY_BYTES, add_masks, sum_binding
+from common.secure.masking import KEY_BYTES, add_masks
 from common.secure.member import Member
 from common.secure.site_keys import SharedSum
 
@@ -73,17 +73,18 @@ class CrypTenSite:
 
     def __init__(self, member: Member):
         self.member = member
+        self._begun: SumContext | None = None
 
-    def upload(self, vector: np.ndarray, context: SumContext, keys: Values) -> Parcel:
-        """A sealed share of the vector for each owner.
+    def begin(self, context: SumContext, keys: Values) -> None:
+        """Take part in a sum with the owners that the coordinator names.
 
         Raises
         ------
         PolicyError
-            Too few take part, or so nearly the same as in an earlier sum that the difference would
-            show one site.
+            Too few take part, or others than in an earlier run's sum, so that the difference would
+            show a site.
         SecureSumError
-            The vector was shared before, or the owners are not the sites that met.
+            The site took part in this sum before, or the owners are not the sites that met.
         """
         member = self.member
         owners, name = tuple(keys["owners"]), sum_name(context)
@@ -93,18 +94,25 @@ class CrypTenSite:
         if member.name not in met or context.n_sites != len(owners) or list(owners) != met:
             raise SecureSumError(f"sum {name} is for others than the sites that met: {owners}")
         member.guard.enough(len(owners), len(owners), len(owners))
-        member.guard.record.check(context.phase, member.sites(owners))
+        member.guard.record.begin(member.run, name, context.phase, member.sites(owners))
+        # The names of earlier sums are kept, to refuse them.
+        member.keys.shared[name] = SharedSum(context.phase, context.content, owners)
+        self._begun = context
+
+    def upload(self, vector: np.ndarray) -> Parcel:
+        """A sealed share of the vector for each owner."""
+        member, name = self.member, sum_name(self._begun)
+        own = member.keys.shared[name]
+        shares = zip(own.owners, split(vector, len(own.owners)), strict=True)
         sealed = {
             owner: seal(
                 share.tobytes(),
                 member.keys.agreement,
                 member.keys.peers[owner].agreement_key,
-                *_box_binding(name, owners, len(vector), member.name, owner),
+                *_box_binding(name, own, len(vector), member.name, owner),
             )
-            for owner, share in zip(owners, split(vector, len(owners)), strict=True)
+            for owner, share in shares
         }
-        # One sum is open at a time; the names of earlier ones are kept, to refuse them.
-        member.keys.shared[name] = SharedSum(context.phase, owners)
         return Parcel(arrays={o: np.frombuffer(box, np.uint8) for o, box in sealed.items()})
 
     def answer(self, trip: str, asked: Parcel) -> Parcel:
@@ -131,13 +139,13 @@ class CrypTenSite:
                     box.tobytes(),
                     member.keys.agreement,
                     member.keys.peers[sender].agreement_key,
-                    *_box_binding(name, own.owners, n_words, sender, member.name),
+                    *_box_binding(name, own, n_words, sender, member.name),
                 ),
                 np.uint64,
             )
             for sender, box in asked.arrays.items()
         ]
-        member.guard.record.enter(own.phase, member.sites(own.owners), member.run)
+        member.guard.record.settle(member.run, name, own.phase, member.sites(own.owners))
         own.added = True
         return Parcel(arrays={PARTIAL: add_shares(shares)})
 
@@ -206,11 +214,12 @@ class CrypTenBackend:
 
 
 def sum_name(context: SumContext) -> str:
-    """A sum's identity as text."""
-    return "/".join(str(part) for part in sum_binding(context, 0)[:-1])
+    """A sum's identity as text, whatever its content."""
+    parts = (context.run, context.phase, context.round, context.attempt, context.n_sites)
+    return "/".join(str(part) for part in parts)
 
 
 def _box_binding(
-    name: str, owners: tuple[str, ...], n_words: int, sender: str, receiver: str
+    name: str, own: SharedSum, n_words: int, sender: str, receiver: str
 ) -> tuple[object, ...]:
-    return ("crypten share", name, owners, n_words, sender, receiver)
+    return ("crypten share", name, own.content, own.owners, n_words, sender, receiver)

@@ -1,6 +1,6 @@
 """What a site insists on in its masked sums, whatever the coordinator asks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,22 +11,22 @@ from common.secure.threshold import least_threshold
 
 
 class Record(Protocol):
-    """The sums that a site has taken part in, over all its runs."""
+    """The sums that a site has taken part in, over all its runs; it outlives every process."""
 
-    def check(self, phase: str, sites: Iterable[str]) -> None:
-        """Refuse a sum over ``sites`` whose difference to an earlier one would show one site."""
+    def begin(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+        """Keep that the site uploads in a sum over ``sites``; refuse one that it uploaded in."""
 
-    def enter(self, phase: str, sites: Iterable[str], run: str) -> None:
-        """Check, then keep that the sum over ``sites`` was opened."""
+    def settle(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+        """Keep that a sum is opened over ``sites``; refuse any others for the same one."""
 
 
 class NoRecord:
     """Every sum is new."""
 
-    def check(self, phase: str, sites: Iterable[str]) -> None:
-        """Refuse nothing."""
+    def begin(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+        """Keep nothing."""
 
-    def enter(self, phase: str, sites: Iterable[str], run: str) -> None:
+    def settle(self, run: str, name: str, phase: str, sites: list[str]) -> None:
         """Keep nothing."""
 
 
@@ -92,7 +92,7 @@ class Guard:
             raise PolicyError(
                 f"policy rule min-sites = {self.min_sites}: the sum has {n_sites} sites"
             )
-        least = least_threshold(holders, self.consistency)
+        least = max(least_threshold(holders, self.consistency), self.min_sites)
         if not least <= threshold <= n_sites:
             raise SecureSumError(
                 f"{n_sites} sites with a threshold of {threshold} of {holders}, while {self.site} "

@@ -50,18 +50,25 @@ class MaskedSiteSum:
 
     def __init__(self, member: MaskedSite):
         self.member = member
+        self._begun: tuple[SumContext, Values] | None = None
 
     def first_offer(self, request: Values) -> Values:
         """Offer keys for the first sum."""
         return offer_fields(self.member.offer(0, tuple(request["holders"]), request["threshold"]))
 
-    def upload(self, vector: np.ndarray, context: SumContext, keys: Values) -> Parcel:
-        """The vector under its masks, and an offer for the sum after this one."""
-        number, following = keys["number"], keys["next"]
+    def begin(self, context: SumContext, keys: Values) -> None:
+        """Take part, with the round keys that the coordinator passed on."""
         round_keys = {
             site: RoundKey(*map(bytes.fromhex, parts)) for site, parts in keys["round_keys"].items()
         }
-        masked = self.member.upload(vector, context, number, round_keys)
+        self.member.begin(context, keys["number"], round_keys)
+        self._begun = (context, keys)
+
+    def upload(self, vector: np.ndarray) -> Parcel:
+        """The vector under its masks, and an offer for the sum after this one."""
+        context, keys = self._begun
+        number, following = keys["number"], keys["next"]
+        masked = self.member.upload(vector, context, number)
         offer = self.member.offer(number + 1, tuple(following["holders"]), following["threshold"])
         return Parcel(offer_fields(offer), {VECTOR: masked})
 

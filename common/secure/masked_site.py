@@ -61,8 +61,11 @@ class MaskedSite(Member):
             The threshold is unsafe, a holder is unknown, or keys were offered for the sum before.
         """
         self.guard.enough(len(holders), threshold, len(holders))
-        if number in self.keys.sums:
-            raise SecureSumError(f"keys for sum {number} were asked for twice")
+        if number != self.keys.n_offered:
+            raise SecureSumError(
+                f"keys for sum {number} were asked for, and {self.keys.n_offered} is next: each "
+                "sum has keys once"
+            )
         unknown = sorted(set(holders) - set(self.keys.peers))
         if unknown or self.name not in holders or len(set(holders)) < len(holders):
             raise SecureSumError(
@@ -79,25 +82,22 @@ class MaskedSite(Member):
                 of_seed + of_key,
                 self.keys.agreement,
                 self.keys.peers[holder].agreement_key,
-                *_box_binding(self.run, number, self.name, holder),
+                *_box_binding(self.run, number, self.name, own.pair.public.hex(), holder),
             )
             for holder, (of_seed, of_key) in zip(holders, shares, strict=True)
         }
         self.keys.sums[number] = own
+        self.keys.n_offered += 1
         signature = self.keys.signing.sign(
             *_key_content(self.run, number, self.name, own.pair.public)
         )
         return Offer(RoundKey(own.pair.public, signature), commitment(own.seed), boxes)
 
-    def upload(
-        self, vector: np.ndarray, context: SumContext, number: int, keys: dict[str, RoundKey]
-    ) -> np.ndarray:
-        """The vector under its masks, a new array; keys of earlier sums are forgotten.
+    def begin(self, context: SumContext, number: int, keys: dict[str, RoundKey]) -> None:
+        """Take part in a sum, before anything is computed for it; earlier sums are forgotten.
 
         Parameters
         ----------
-        vector
-            uint64, (n,).
         context
             The sum's identity, which the masks are bound to.
         number
@@ -108,8 +108,8 @@ class MaskedSite(Member):
         Raises
         ------
         PolicyError
-            Too few take part, or so nearly the same as in an earlier sum that the difference would
-            show one site.
+            Too few take part, or others than in an earlier run's sum, so that the difference would
+            show a site.
         SecureSumError
             The keys were used before, are not signed by those who met, or the participants are not
             those the shares are for.
@@ -132,18 +132,24 @@ class MaskedSite(Member):
                     f"the round key of {other} is not signed by {other}: it was exchanged on its "
                     "way"
                 )
-        self.guard.record.check(context.phase, self.sites(participants))
+        sites = self.sites(participants)
+        self.guard.record.begin(self.run, str(number), context.phase, sites)
+        own.uploaded, own.phase = participants, context.phase
+        own.round_keys = tuple(keys[site].public.hex() for site in participants)
+        for earlier in [n for n in self.keys.sums if n < number]:
+            del self.keys.sums[earlier]
+
+    def upload(self, vector: np.ndarray, context: SumContext, number: int) -> np.ndarray:
+        """The vector (uint64, (n,)) under its masks, a new array, in a sum that has begun."""
+        own = self._keys_of(number)
         binding = sum_binding(context, len(vector))
         added, subtracted = [self_mask_key(own.seed, binding)], []
-        for other, key in keys.items():
+        for other, key in zip(own.uploaded, own.round_keys, strict=True):
             if other != self.name:
-                mask = pair_mask_key(own.pair, key.public, self.name, other, binding)
+                mask = pair_mask_key(own.pair, bytes.fromhex(key), self.name, other, binding)
                 (added if self.name < other else subtracted).append(mask)
         masked = vector.copy()
         add_masks(masked, added, subtracted)
-        own.uploaded, own.phase = participants, context.phase
-        for earlier in [n for n in self.keys.sums if n < number]:
-            del self.keys.sums[earlier]
         return masked
 
     def agree(self, number: int, survivors: tuple[str, ...]) -> bytes:
@@ -174,8 +180,7 @@ class MaskedSite(Member):
         Raises
         ------
         PolicyError
-            The survivors are too few, or so nearly the same as in an earlier run that the
-            difference would show one site.
+            The survivors are too few, or others than in an earlier run's sum.
         SecureSumError
             This site did not upload, the survivors are not participants or others than those named
             before, one of them did not sign the list, or a box does not open.
@@ -184,16 +189,15 @@ class MaskedSite(Member):
         if self.guard.consistency:
             self._check_signatures(own, signatures or {})
         shares = {}
-        for site in own.uploaded:
+        for site, key in zip(own.uploaded, own.round_keys, strict=True):
             content = unseal(
                 boxes.get(site, b""),
                 self.keys.agreement,
                 self.keys.peers[site].agreement_key,
-                *_box_binding(self.run, number, site, self.name),
+                *_box_binding(self.run, number, site, key, self.name),
             )
             half = len(content) // 2
             shares[site] = content[:half] if site in own.survivors else content[half:]
-        self.guard.record.enter(own.phase, self.sites(own.survivors), self.run)
         return shares
 
     def _settle(self, number: int, survivors: tuple[str, ...]) -> SumKeys:
@@ -209,7 +213,8 @@ class MaskedSite(Member):
         if len(set(survivors)) < len(survivors) or not set(survivors) <= set(own.uploaded):
             raise SecureSumError(f"sum {number}: survivors that did not take part: {survivors}")
         self.guard.enough(len(survivors), own.threshold, len(own.holders))
-        self.guard.record.check(own.phase, self.sites(survivors))
+        # On the site's disk before anything leaves that helps to open the sum.
+        self.guard.record.settle(self.run, str(number), own.phase, self.sites(survivors))
         own.survivors = survivors
         return own
 
@@ -254,8 +259,10 @@ def pair_mask_key(
     return derive(own.agree(other_public), "pair mask", *binding, *pair)
 
 
-def _box_binding(run: str, number: int, sender: str, receiver: str) -> tuple[object, ...]:
-    return ("shares", run, number, sender, receiver)
+def _box_binding(
+    run: str, number: int, sender: str, round_key: str, receiver: str
+) -> tuple[object, ...]:
+    return ("shares", run, number, sender, round_key, receiver)
 
 
 def _key_content(run: str, number: int, site: str, public: bytes) -> tuple[object, ...]:
@@ -263,4 +270,4 @@ def _key_content(run: str, number: int, site: str, public: bytes) -> tuple[objec
 
 
 def _list_content(run: str, own: SumKeys) -> tuple[object, ...]:
-    return ("survivors", run, own.number, own.uploaded, own.survivors)
+    return ("survivors", run, own.number, own.uploaded, own.round_keys, own.survivors)

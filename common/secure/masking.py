@@ -41,9 +41,9 @@ def derive(secret: bytes, purpose: str, *binding: object) -> bytes:
 
 
 def sum_binding(context: SumContext, n_words: int) -> list[object]:
-    """What the masks of a sum are bound to: its identity, its format, its vectors' length."""
+    """What the masks of a sum are bound to: its identity and content, its format and length."""
     parts = (context.run, context.phase, context.round, context.attempt, context.n_sites)
-    return [*parts, context.ring_bits, n_words]
+    return [*parts, context.ring_bits, context.content, n_words]
 
 
 def add_masks(vector: np.ndarray, added: Iterable[bytes], subtracted: Iterable[bytes] = ()) -> None:

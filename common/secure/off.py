@@ -12,7 +12,10 @@ class OffSite:
 
     masks = False
 
-    def upload(self, vector: np.ndarray, context: SumContext, keys: Values) -> Parcel:
+    def begin(self, context: SumContext, keys: Values) -> None:
+        """Nothing is agreed on."""
+
+    def upload(self, vector: np.ndarray) -> Parcel:
         """The vector itself."""
         return Parcel(arrays={VECTOR: vector})
 

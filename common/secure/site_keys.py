@@ -25,9 +25,11 @@ class SumKeys:
     holders
         The sites that got shares, sorted; ``threshold`` of them open.
     phase
-        What was uploaded; empty before.
+        What is uploaded; empty before.
     uploaded
-        The participants it uploaded for, sorted; empty before.
+        The participants it uploads for, sorted; empty before.
+    round_keys
+        Public halves of their round keys, hexadecimal.
     survivors
         Those whose sum it has helped to open; empty before.
     """
@@ -39,6 +41,7 @@ class SumKeys:
     threshold: int
     phase: str = ""
     uploaded: tuple[str, ...] = ()
+    round_keys: tuple[str, ...] = ()
     survivors: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -48,7 +51,8 @@ class SumKeys:
     @classmethod
     def from_json(cls, kept: dict) -> Self:
         """What :meth:`to_json` gave."""
-        lists = {name: tuple(kept[name]) for name in ("holders", "uploaded", "survivors")}
+        names = ("holders", "uploaded", "round_keys", "survivors")
+        lists = {name: tuple(kept[name]) for name in names}
         pair, seed = KeyPair(bytes.fromhex(kept["pair"])), bytes.fromhex(kept["seed"])
         return cls(**{**kept, **lists, "pair": pair, "seed": seed})
 
@@ -59,8 +63,8 @@ class SharedSum:
 
     Parameters
     ----------
-    phase
-        What was uploaded.
+    phase, content
+        What was uploaded, and the hash of what was asked.
     owners
         Everyone's shares went to these sites, sorted.
     added
@@ -68,6 +72,7 @@ class SharedSum:
     """
 
     phase: str
+    content: str
     owners: tuple[str, ...]
     added: bool = False
 
@@ -78,24 +83,30 @@ class SiteKeys:
 
     Parameters
     ----------
+    run
+        The run that they are of.
     agreement, signing
         Its own keys for the run.
     peers
         The sites of the run, itself included, by their names in the sums.
     sums, shared
         Its sums, by number or identity.
+    n_offered
+        Masked sums that it has offered keys for: each number once.
     asked
         How often each phase was summed.
     """
 
+    run: str = ""
     agreement: KeyPair = field(default_factory=KeyPair.fresh)
     signing: SigningKey = field(default_factory=SigningKey.fresh)
     peers: dict[str, Identity] = field(default_factory=dict)
     sums: dict[int, SumKeys] = field(default_factory=dict)
     shared: dict[str, SharedSum] = field(default_factory=dict)
+    n_offered: int = 0
     asked: dict[str, int] = field(default_factory=dict)
 
-    def count(self, context: SumContext | None, phase: str, run: str) -> None:
+    def count(self, context: SumContext | None, phase: str) -> None:
         """Note that a phase is to be summed.
 
         Raises
@@ -104,21 +115,26 @@ class SiteKeys:
             The sum is named as another phase's or run's, or the phase was summed as often before as
             the method needs.
         """
-        if context is None or (context.run, context.phase) != (run, phase):
-            raise SecureSumError(f"{phase} of run {run} was asked for as a part of {context}")
+        if context is None or (context.run, context.phase) != (self.run, phase):
+            raise SecureSumError(f"{phase} of run {self.run} was asked for as a part of {context}")
         times = phase_of(phase).times
-        if times and self.asked.get(phase, 0) >= times:
-            raise SecureSumError(f"{phase} was asked for more than {times} times in one run")
-        self.asked[phase] = self.asked.get(phase, 0) + 1
+        # Without a limit it is once in each round, and rounds only go on.
+        last = self.asked.get(phase, 0)
+        if (last >= times) if times else (context.round <= last):
+            often = f"more than {times} times in one run" if times else f"again in round {last}"
+            raise SecureSumError(f"{phase} was asked for {often}")
+        self.asked[phase] = last + 1 if times else context.round
 
     def to_bytes(self) -> bytes:
         """All of it, for Flower's memory between two messages."""
         whole = {
+            "run": self.run,
             "agreement": self.agreement.private.hex(),
             "signing": self.signing.private.hex(),
             "peers": {name: peer.fields() for name, peer in self.peers.items()},
             "sums": [own.to_json() for own in self.sums.values()],
             "shared": {name: asdict(own) for name, own in self.shared.items()},
+            "n_offered": self.n_offered,
             "asked": self.asked,
         }
         return json.dumps(whole).encode()
@@ -129,13 +145,15 @@ class SiteKeys:
         whole = json.loads(kept)
         sums = [SumKeys.from_json(own) for own in whole["sums"]]
         return cls(
+            whole["run"],
             KeyPair(bytes.fromhex(whole["agreement"])),
             SigningKey(bytes.fromhex(whole["signing"])),
             {name: Identity.of(fields) for name, fields in whole["peers"].items()},
             {own.number: own for own in sums},
             {
-                name: SharedSum(own["phase"], tuple(own["owners"]), own["added"])
+                name: SharedSum(own["phase"], own["content"], tuple(own["owners"]), own["added"])
                 for name, own in whole["shared"].items()
             },
+            whole["n_offered"],
             whole["asked"],
         )

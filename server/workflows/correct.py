@@ -71,6 +71,7 @@ class Correct:
             "run": self.run_id,
             "min_sites": self.config.min_sites,
             "ring_bits": self.config.ring_bits,
+            "settings": self.config.digest(),
         }
         self.secure_sum = partial(SecureSum, **common)
         self.training_round = partial(self._training_round(), **common)
