@@ -260,6 +260,8 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
         screen.print(f"[yellow]lost[/] {escape(site)}: {escape(reason)}")
     for cell_type, reason in result.get("unshifted_types", {}).items():
         screen.print(f"[yellow]not shifted[/] {escape(cell_type)}: {escape(reason)}")
+    for cell_type in result.get("types_of_one_site", []):
+        screen.print(f"[yellow]of one site[/] {escape(cell_type)}: shifted by its own batches only")
     if result.get("identity"):
         screen.print(
             "[yellow]no cell type is shared by two batches: the correction is the identity, the "

@@ -56,6 +56,27 @@ def largest_batches(
     return largest, {cell_type: len(group) for cell_type, group in by_type.items()}
 
 
+def own_references(
+    latent: np.ndarray,
+    batches: np.ndarray,
+    cell_types: np.ndarray,
+    types: list[str],
+    least: int,
+) -> dict[str, np.ndarray]:
+    """Reference means, (latent_dim,) each, of types that this site alone holds, by its own batches.
+
+    They are the means of its largest batch, or of the tied ones, where it has two batches or more
+    and the largest has ``least`` cells: what the federation does for shared types.
+    """
+    largest, n_batches = largest_batches(batches, cell_types)
+    references = {}
+    for name in types:
+        if n_batches.get(name, 0) > 1 and largest[name][0].n_cells >= least:
+            means = [latent[b.rows].mean(axis=0, dtype=np.float64) for b in largest[name]]
+            references[name] = np.mean(means, axis=0)
+    return references
+
+
 @torch.no_grad()
 def encode(model: nn.Module, matrix: ExpressionMatrix, device: torch.device) -> np.ndarray:
     """Posterior means of every cell, (n_cells, latent_dim), float32, in row order."""

@@ -120,11 +120,26 @@ def test_sites_of_the_same_cells_with_full_batches_equal_pooled(tmp_path, preset
 REFERENCED = [
     site({("p", "A"): 60, ("p", "B"): 30, ("p", "C"): 25, ("p", "tied"): 24}, seed=1),
     site(
-        {("q", "A"): 30, ("q", "B"): 50, ("q", "tied"): 24, ("r", "tied"): 24, ("r", "A"): 3},
+        {
+            **{("q", "A"): 30, ("q", "B"): 50, ("q", "tied"): 24, ("q", "few"): 5},
+            **{("r", "tied"): 24, ("r", "A"): 3},
+        },
         seed=2,
     ),
     # The same batch name at another site is another batch.
-    site({("p", "A"): 22, ("p", "B"): 21, ("p", "tied"): 20, ("p", "few"): 19, ("o", "few"): 8}),
+    site(
+        {
+            **{
+                ("p", "A"): 22,
+                ("p", "B"): 21,
+                ("p", "tied"): 20,
+                ("p", "few"): 19,
+                ("o", "few"): 8,
+            },
+            # Two batches of a type that no other site has.
+            **{("p", "alone"): 26, ("o", "alone"): 23},
+        }
+    ),
 ]
 
 
@@ -139,14 +154,17 @@ def test_reference_means_equal_numpy_on_the_pooled_latents(tmp_path):
     cell_type = np.concatenate([f.obs["cell_type"].astype(str) for f in files])
     expected = reference_means(latent, batch, cell_type, 20)
     references = Bundle.load(tmp_path / "out/bundle").references
-    assert list(references) == ["A", "B", "tied"] == list(expected)
+    assert list(references) == ["A", "B", "tied"]
+    # What one site alone holds is shifted as the pooled cells would be, and not told.
+    assert set(expected) == {"A", "B", "tied", "alone"}
     for name in references:
         np.testing.assert_allclose(references[name], expected[name], atol=1e-6)
     assert run["largest_batch"] == {"A": 60, "B": 50, "tied": 24}
-    assert run["unshifted_types"] == {
-        "C": "held by one batch only",
-        "few": "no batch has 20 cells",
-    }
+    assert run["unshifted_types"] == {"few": "no batch has 20 cells"}
+    assert run["types_of_one_site"] == ["C", "alone"]
+    about = files[2].uns["syncytium"]
+    assert list(about["shifted_types"]) == ["A", "B", "tied", "alone"]
+    assert list(about["unshifted_types"]) == ["few", "C"]
     # Three cells of A in batch r go three fifths of the way.
     shifted = np.concatenate([f.obsm["X_latent_corrected"] for f in files])
     np.testing.assert_allclose(shifted, corrected(latent, batch, cell_type, expected), atol=1e-5)

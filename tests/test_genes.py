@@ -112,3 +112,22 @@ def test_one_site_and_no_site():
 def test_unknown_join():
     with pytest.raises(ConfigError, match="did you mean 'union'"):
         agree({"A": SYMBOLS}, join="unoin")
+
+
+def test_a_gene_that_too_few_sites_have_is_left_out_of_the_union():
+    """A sum over one site that has it would be that site's."""
+    sites = {"a": ["G1", "G2", "G3"], "b": ["G1", "G2", "G4"], "c": ["G1", "G3", "G4"]}
+    settings = {"join": "union", "max_padded": 0.5}
+    assert agree(sites | {"a": [*sites["a"], "G5"]}, **settings).genes == (
+        "G1",
+        "G2",
+        "G3",
+        "G4",
+        "G5",
+    )
+    two = agree(sites | {"a": [*sites["a"], "G5"]}, min_holders=2, **settings)
+    assert two.genes == ("G1", "G2", "G3", "G4")
+    assert two.padded == {"a": 0.25, "b": 0.25, "c": 0.25}
+    assert agree(sites, min_holders=3, **settings).genes == ("G1",)
+    # A single site is itself.
+    assert agree({"a": ["G1", "G2"]}, min_holders=2, **settings).genes == ("G1", "G2")

@@ -76,6 +76,6 @@ def test_masks_of_another_width_do_not_cancel():
     parties = Parties(3)
     uploads = {name: parties.upload(name) for name in parties.names[:2]}
     name, other = parties.names[2], replace(parties.context(), ring_bits=32)
-    uploads[name] = parties.sites[name].upload(parties.vectors[name], other, 0, parties.publics())
+    uploads[name] = parties.upload(name, context=other)
     revealed = {n: parties.reveal(n, parties.names) for n in parties.names}
     assert parties.open(uploads, revealed).tolist() != parties.expected(parties.names)

@@ -6,7 +6,7 @@ from client.corrected_file import write_corrected
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.correction import decode_chunks, encode, shift
+from common.correction import decode_chunks, encode, own_references, shift
 from strategies.records import Request
 
 
@@ -20,7 +20,10 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     latent = site.kept_latent(panel, model.encoder_digest())
     if latent is None:
         latent = encode(model, matrix, device)
-    corrected, shifted = shift(latent, site.file.batches, site.file.cell_types, references)
+    batches, cell_types = site.file.batches, site.file.cell_types
+    least = site.config.min_reference_cells
+    references |= own_references(latent, batches, cell_types, values["alone"], least)
+    corrected, shifted = shift(latent, batches, cell_types, references)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
     write_corrected(
         site.file.path,
@@ -39,8 +42,10 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         about={
             "run": str(values["run"]),
             "version": str(values["version"]),
-            "shifted_types": [str(name) for name in values["referenced"]],
-            "unshifted_types": [str(name) for name in values["unshifted"]],
+            "shifted_types": [str(name) for name in references],
+            "unshifted_types": [
+                str(name) for name in values["unshifted"] if name not in references
+            ],
             **site.keys,
         },
     )

@@ -56,6 +56,7 @@ def agree(
     *,
     join: str = "intersection",
     max_padded: float = 0.3,
+    min_holders: int = 1,
 ) -> Vocabulary:
     """The vocabulary of a study.
 
@@ -64,9 +65,11 @@ def agree(
     genes_by_site
         Per site, its gene names without versions, each once.
     join
-        ``"intersection"``: genes that every site has; ``"union"``: genes that any site has.
+        ``"intersection"``: genes that every site has; ``"union"``: genes that some have.
     max_padded
         Under ``"union"``, the largest share of the vocabulary that a site may lack.
+    min_holders
+        Under ``"union"``, sites that must have a gene: a sum over one of them would be its own.
 
     Raises
     ------
@@ -86,8 +89,9 @@ def agree(
     if join == "intersection":
         shared = set.intersection(*sites.values())
         return Vocabulary(tuple(sorted(shared)), dict.fromkeys(sites, 0.0))
-    genes = set.union(*sites.values())
-    padded = {site: 1 - len(own) / len(genes) for site, own in sites.items()}
+    holders = Counter(gene for own in sites.values() for gene in own)
+    genes = {gene for gene, n in holders.items() if n >= min(min_holders, len(sites))}
+    padded = {site: 1 - len(own & genes) / len(genes) for site, own in sites.items()}
     worst = max(padded, key=padded.__getitem__)
     if padded[worst] > max_padded:
         raise GeneError(

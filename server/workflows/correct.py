@@ -7,6 +7,7 @@ Bakhtiari et al. 2025 (FedscGen), doi:10.1186/s13059-025-03684-9.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -49,9 +50,9 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     panel, n_cells = workflow.choose_genes(sites)
     state = workflow.initial_model(panel)
     state = workflow.train(state, panel, n_cells)
-    types = sorted({cell_type for site in sites for cell_type in site.cell_types})
+    types, alone = workflow.shared_types(sites)
     state, references = workflow.latents(state, panel, n_cells, workflow.maxima(types))
-    workflow.correct(state, panel, references, types)
+    workflow.correct(state, panel, references, types, alone)
 
 
 @dataclass
@@ -105,6 +106,7 @@ class Correct:
             {site.site: site.genes for site in sites},
             join=self.config.gene_join,
             max_padded=self.config.max_padded,
+            min_holders=self.config.min_sites,
         )
         summed = self.federation.run(
             self.secure_sum("moments", values={"vocabulary": vocabulary.genes})
@@ -176,9 +178,21 @@ class Correct:
                 return best
         return state
 
+    def shared_types(self, sites: list[SiteDescription]) -> tuple[list[str], list[str]]:
+        """Cell types that are corrected together, and those that a site alone holds.
+
+        Nothing is summed of a type that one of several sites alone has named: the sum would be that
+        site's. It shifts such a type by its own batches.
+        """
+        holders = Counter(cell_type for site in sites for cell_type in site.cell_types)
+        alone = sorted(t for t, n in holders.items() if n == 1 < len(sites))
+        if alone:
+            self.folder.note(types_of_one_site=alone)
+        return sorted(set(holders) - set(alone)), alone
+
     def maxima(self, types: list[str]) -> dict[str, int]:
         """Cells of the largest batch of each type that two batches or more hold."""
-        found = private_max(types, self.secure_sum, self.federation.run)
+        found = private_max(types, self.secure_sum, self.federation.run) if types else {}
         unshifted, maxima = {}, {}
         for cell_type, maximum in found.items():
             if maximum.n_batches < 2:
@@ -189,7 +203,7 @@ class Correct:
                 maxima[cell_type] = maximum.largest
         self.folder.note(largest_batch=maxima, unshifted_types=unshifted)
         if not maxima:
-            logger.warning("no cell type is shared by two batches: correction is the identity")
+            logger.warning("no cell type is shared by two batches of the federation")
         return maxima
 
     def latents(
@@ -219,7 +233,12 @@ class Correct:
         return state, dict(zip(maxima, sums["mean_latent"] / holders[:, None], strict=True))
 
     def correct(
-        self, state: State, panel: Panel, references: dict[str, np.ndarray], types: list[str]
+        self,
+        state: State,
+        panel: Panel,
+        references: dict[str, np.ndarray],
+        types: list[str],
+        alone: list[str],
     ) -> None:
         """Publish the bundle and have every site write its corrected file."""
         versions = self.folder.versions
@@ -238,7 +257,8 @@ class Correct:
             "run": self.run_id,
             "version": versions["syncytium"],
             "referenced": list(references),
-            "unshifted": [t for t in types if t not in references],
+            "unshifted": [t for t in (*types, *alone) if t not in references],
+            "alone": alone,
         }
         summed = self.federation.run(
             self.secure_sum("correct", values=values, arrays=arrays, panel=panel)
@@ -246,5 +266,5 @@ class Correct:
         self.folder.note(
             n_corrected=summed.count("n_cells"),
             n_shifted=summed.count("n_shifted"),
-            identity=not references,
+            identity=not summed.count("n_shifted"),
         )
