@@ -33,7 +33,7 @@ def site_seconds() -> dict[str, float]:
     values = np.random.default_rng(0).normal(0, 0.1, N_VALUES).astype(np.float32)
     fixed, words = FixedPoint(2.0**12, N_SITES), np.empty(N_VALUES, np.uint64)
     names = tuple(f"site-{i}" for i in range(N_SITES))
-    sites = [MaskedSite(SiteKeys(), name, "bench", Guard(name, 3)) for name in names]
+    sites = [MaskedSite(SiteKeys("bench"), name, "bench", Guard(name, 3)) for name in names]
     identities = {site.name: site.identity for site in sites}
     times: dict[str, list[float]] = {"encode": [], "mask": []}
     for site in sites:
@@ -45,7 +45,8 @@ def site_seconds() -> dict[str, float]:
         start = time.perf_counter()
         fixed.encode(values, out=words)
         encoded = time.perf_counter()
-        sites[0].upload(words, context, number, publics)
+        sites[0].begin(context, number, publics)
+        sites[0].upload(words, context, number)
         times["encode"].append(encoded - start)
         times["mask"].append(time.perf_counter() - encoded)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
@@ -57,7 +58,9 @@ def run_seconds(sites: Path, out: Path, **settings: object) -> tuple[float, floa
     ledger = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
     described = max(line["time"] for line in ledger if line["phase"] == "describe")
     took = datetime.fromisoformat(run["ended"]) - datetime.fromisoformat(described)
-    uploads = [line["bytes"] for line in ledger if line["phase"] == "fit" and line["masked"]]
+    uploads = [
+        line["bytes"] for line in ledger if line["phase"] == "fit" and line["to"] == "coordinator"
+    ]
     return took.total_seconds(), statistics.mean(uploads) / (4 * run["n_parameters"])
 
 
