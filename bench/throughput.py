@@ -16,12 +16,14 @@ import torch
 
 from bench.report import keep
 from common.config import RunConfig
+from common.data.csr import open_csr, write_csr
 from common.data.hvg import highly_variable
-from common.data.matrix import ExpressionMatrix, Scaling, open_csr, write_csr
+from common.data.matrix import ExpressionMatrix
 from common.data.moments import GeneMoments, site_sums
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.models.build import build_model
+from common.panel import Scaling
 from common.presets import Training, resolve
 from common.training import fit
 

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 
 from client.participants import ParticipantRecord
 from common.config import READING, NodeConfig, RunConfig, run_folder
+from common.data.csr import open_csr, row_chunks, write_csr
 from common.data.genes import columns_of
-from common.data.matrix import ExpressionMatrix, open_csr, row_chunks, write_csr
+from common.data.held_out import Split, split_cells
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.errors import ConfigError, InputError
@@ -27,7 +28,9 @@ from common.secure.backend import SiteSum
 from common.secure.guard import Guard
 from common.secure.off import OffSite
 from common.site_key import read_site_key
-from common.training import Split, split_cells
+
+if TYPE_CHECKING:
+    from common.data.matrix import ExpressionMatrix
 
 logger = logging.getLogger("syncytium.site")
 
@@ -176,8 +179,11 @@ class Site:
         """Training and validation cells, the same in every round."""
         return split_cells(self.file.batches, share, self.config.seed)
 
-    def matrix(self, panel: Panel) -> ExpressionMatrix:
+    def matrix(self, panel: Panel) -> "ExpressionMatrix":
         """log1p CP10k of the panel's genes, made once and then read from disk."""
+        # It brings torch, which most phases do not need.
+        from common.data.matrix import ExpressionMatrix
+
         folder = self.cache_dir / f"{self.fingerprint[:16]}-{panel.digest[:16]}"
         if not (folder / "n_genes").is_file():
             logger.info("%s: preprocessing %d cells", self.name, self.file.n_cells)

@@ -10,7 +10,7 @@ The result equals the pooled least-squares fit.
 import numpy as np
 import torch
 
-from common.correction import CHUNK
+from common.coding import CHUNK
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.models.linear_vae import LinearVAE

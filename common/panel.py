@@ -7,7 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from common.data.matrix import Scaling
+
+@dataclass(frozen=True)
+class Scaling:
+    """Pooled mean and standard deviation of log1p CP10k, each (n_genes,), float32."""
+
+    mean: np.ndarray
+    sd: np.ndarray
 
 
 @dataclass(frozen=True)

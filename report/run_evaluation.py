@@ -10,11 +10,11 @@ import numpy as np
 
 from common.bundle import Bundle
 from common.data.genes import columns_of
-from common.data.matrix import CLIP, ExpressionMatrix, Scaling
+from common.data.matrix import CLIP, ExpressionMatrix
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.errors import InputError
-from common.panel import Panel
+from common.panel import Panel, Scaling
 from report.evaluation import evaluate_embeddings
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from common.data.matrix import ExpressionMatrix, Scaling
+from common.data.matrix import ExpressionMatrix
 from common.models.state import State, averaged_names
+from common.panel import Scaling
 from common.presets import PRESETS, Preset
 
 CPU = torch.device("cpu")

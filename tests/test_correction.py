@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.correction import decode_chunks, encode, group_rows, largest_batches, shift
+from common.coding import decode_chunks, encode
+from common.correction import group_rows, largest_batches, shift
 from common.models.build import build_model
 from tests.expression import CPU, small_matrix, small_preset
 
@@ -65,7 +66,7 @@ def test_groups_leave_unlabelled_cells_out():
 
 
 def test_outputs_against_direct_computation(monkeypatch):
-    monkeypatch.setattr("common.correction.CHUNK", 17)
+    monkeypatch.setattr("common.coding.CHUNK", 17)
     matrix = small_matrix(n_cells=60, n_genes=20)
     model = build_model(small_preset(), 20, 0)
     latent = encode(model, matrix, CPU)

@@ -9,9 +9,9 @@ import torch
 
 from common.bundle import Bundle
 from common.config import RunConfig
+from common.data.held_out import split_cells
 from common.models.state import state_of
 from common.presets import PRESETS, resolve
-from common.training import split_cells
 from tests.pooled import Pooled, corrected, reference_means
 from tests.small_sites import TINY, federate, site, three_sites, write_sites
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from common.data.matrix import ExpressionMatrix, Scaling, open_csr, row_chunks, write_csr
+from common.data.csr import open_csr, row_chunks, write_csr
+from common.data.matrix import ExpressionMatrix
+from common.panel import Scaling
 
 
 @pytest.mark.parametrize("density", [0.0, 0.2, 1.0])

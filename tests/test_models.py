@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from common.correction import encode
+from common.coding import encode
 from common.decoder_refit import site_normal_equations, solve
 from common.models.build import build_model
 from common.models.state import change, load_state, moved, state_of

@@ -5,7 +5,8 @@ import pytest
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from common.data.matrix import ExpressionMatrix, Scaling
+from common.data.matrix import ExpressionMatrix
+from common.panel import Scaling
 from common.principal_axes import principal_axes, site_second_moments
 from common.secure.fields import pack, unpack
 from common.secure.ring import add

@@ -7,9 +7,9 @@ import torch
 
 from common.bundle import Bundle
 from common.config import RunConfig
+from common.data.held_out import split_cells
 from common.models.state import load_state
 from common.presets import resolve
-from common.training import split_cells
 from tests.pooled import Pooled
 from tests.small_sites import TINY, federate, lines, three_sites, write_sites
 

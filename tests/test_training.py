@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from common.data.held_out import split_cells
 from common.device import memory_guard, resolve_device
 from common.errors import DeviceError
 from common.models.build import build_model
 from common.models.state import state_of
-from common.training import evaluation_loss, fit, learning_rate_at, split_cells
+from common.training import evaluation_loss, fit, learning_rate_at
 from tests.expression import CPU, flatten, small_matrix, small_preset
 
 

@@ -6,7 +6,8 @@ from client.corrected_file import write_corrected
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.correction import decode_chunks, encode, own_references, shift
+from common.coding import decode_chunks, encode
+from common.correction import own_references, shift
 from strategies.records import Request
 
 

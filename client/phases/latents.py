@@ -5,7 +5,8 @@ import numpy as np
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.correction import encode, largest_batches
+from common.coding import encode
+from common.correction import largest_batches
 from common.decoder_refit import site_normal_equations
 from common.errors import InputError, PolicyError
 from strategies.records import Request

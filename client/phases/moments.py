@@ -2,7 +2,7 @@
 
 from client.outbox import Outbox
 from client.site import Site
-from common.data.matrix import row_chunks
+from common.data.csr import row_chunks
 from common.data.moments import site_sums
 from strategies.records import Request
 

@@ -1,0 +1,32 @@
+"""On a real node every message starts a process: what a phase does not need is not imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from common.wire import PHASES
+
+WITH_TORCH = {"principal_axes", "fit", "latents", "correct", "partial_sums"}
+SCRIPT = """
+import importlib, sys
+import client.app
+for phase in sys.argv[1:]:
+    importlib.import_module(f"client.phases.{phase}")
+heavy = ("torch", "pandas", "anndata", "sklearn", "scanpy", "crypten", "matplotlib")
+print(*[name for name in heavy if name in sys.modules])
+"""
+
+
+def imported(*phases):
+    command = [sys.executable, "-c", SCRIPT, *phases]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_phases_without_a_network_import_no_torch():
+    assert imported(*sorted(set(PHASES) - WITH_TORCH)) == []
+
+
+@pytest.mark.parametrize("phase", ["fit", "correct"])
+def test_the_others_do(phase):
+    assert imported(phase) == ["torch"]
