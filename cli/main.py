@@ -2,6 +2,7 @@
 
 import typer
 
+from cli.certs import certs
 from cli.check import check
 from cli.console import Commands
 from cli.demo import demo
@@ -18,5 +19,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, check, split, run, evaluate, policy, keys):
+for _command in (demo, check, split, run, evaluate, policy, keys, certs):
     app.command()(_command)

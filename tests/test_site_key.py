@@ -68,11 +68,10 @@ def test_a_signature_holds_for_its_purpose_and_content_alone(tmp_path, changed):
 
 
 def test_the_command_prints_the_line_of_the_roster(tmp_path):
-    path = tmp_path / "k"
-    made = call("keys", path, "--name", "Bern Insel").stdout
-    public = read_site_key(str(path)).public.hex()
+    made = call("keys", "Bern Insel", "--out", tmp_path / "k").stdout
+    public = read_site_key(str(tmp_path / "k" / "site.key")).public.hex()
     assert tomllib.loads(made.splitlines()[-1]) == {"Bern Insel": public}
-    again = call("keys", path, "--name", "Bern Insel", "--show").stdout
+    again = call("keys", "Bern Insel", "--out", tmp_path / "k", "--show").stdout
     assert tomllib.loads(again) == {"Bern Insel": public}
-    assert "exists" in refused("keys", path, "--name", "Bern Insel")
+    assert "has node.key" in refused("keys", "Bern Insel", "--out", tmp_path / "k")
     assert "[roster]" in made
