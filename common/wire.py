@@ -96,12 +96,16 @@ class Phase:
     times
         How often a run sums it; a site refuses more, which could ask for what the method does not.
         0: once in every round.
+    may_lose
+        Whether it may be summed over fewer sites than the run's first sum: not what, with an
+        earlier sum of the run, would show more of a lost site than its number of cells.
     """
 
     meaning: str
     fields: dict[str, Public | Masked | Shares]
     train: bool = False
     times: int = 1
+    may_lose: bool = True
 
     def masked(self) -> dict[str, Masked]:
         """The masked fields, in their order."""
@@ -179,6 +183,7 @@ PHASES = {
                 MAX_SCALED**2 * MAX_CELLS,
             ),
         },
+        may_lose=False,
     ),
     "fit": Phase(
         "local training of the model",

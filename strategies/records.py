@@ -23,6 +23,8 @@ from common.secure.backend import SumContext
 JSON = "json"
 # Flower's name for the bytes of numpy.save.
 STYPE = "numpy.ndarray"
+# Booleans, integers, floats.
+NUMBERS = "biuf"
 
 
 def to_record(values: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) -> RecordDict:
@@ -43,7 +45,7 @@ def to_array(array: np.ndarray) -> Array:
         They are not plain numbers.
     """
     array = np.asarray(array, order="C")
-    if array.dtype.hasobject:
+    if array.dtype.kind not in NUMBERS:
         raise WireError(f"an array of {array.dtype} cannot be sent")
     header = io.BytesIO()
     npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
@@ -63,7 +65,7 @@ def from_array(array: Array) -> np.ndarray:
     if array.stype != STYPE or npy.read_magic(file) != (1, 0):
         raise WireError(f"an array of type {array.stype} cannot be read; use the same version")
     shape, fortran_order, dtype = npy.read_array_header_1_0(file)
-    if dtype.hasobject:
+    if dtype.kind not in NUMBERS:
         raise WireError(f"an array of {dtype} cannot be read; use the same version")
     values = np.frombuffer(array.data, dtype, offset=file.tell())
     return values.reshape(shape, order="F" if fortran_order else "C")
@@ -111,8 +113,9 @@ def content_digest(
     settings
         The run's.
     """
-    asked = {name: value for name, value in values.items() if name not in ("sum", "keys")}
-    digest = hashlib.sha256(json.dumps([settings, asked], sort_keys=True).encode())
+    # In their order, which a message keeps and a phase may go by.
+    asked = [(name, value) for name, value in values.items() if name not in ("sum", "keys")]
+    digest = hashlib.sha256(json.dumps([settings, asked]).encode())
     for group in sorted(groups):
         for name, array in sorted(groups[group].items()):
             array = np.asarray(array, order="C")

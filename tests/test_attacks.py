@@ -10,16 +10,17 @@ from flwr.app import Array, ArrayRecord, ConfigRecord
 
 from client.phases import moments as moments_phase
 from common.errors import SecureSumError, SiteFailure, WireError
+from common.secure.backend import SumContext
 from common.secure.guard import Guard
 from common.secure.site_keys import SiteKeys
 from common.wire import PHASES
 from server.workflows import correct
 from strategies.phase import message_to
-from strategies.records import Request, to_record, values_of
+from strategies.records import Request, content_digest, to_record, values_of
 from strategies.secure_sum import SecureSum
 from tests.masked_parties import Parties
 from tests.real_sites import policy_file, real_sites, run
-from tests.small_sites import federate, lines, three_sites, write_sites
+from tests.small_sites import federate, three_sites, write_sites
 from tests.test_secure_sum import SITES, VOCABULARY, log_sums, masked_federation, moments
 
 ELSEWHERE = [f"H{i}" for i in range(60)]
@@ -98,14 +99,30 @@ def test_the_mean_of_a_few_cells_is_not_to_be_had(tmp_path, monkeypatch):
         run(tmp_path / "out", list(sites.values()))
 
 
-def test_what_a_site_found_out_of_place_is_not_told(tmp_path, monkeypatch):
-    """The answer would compare the coordinator's guess with the site's own count."""
+def test_genes_that_a_site_lacks_are_not_summed(tmp_path, monkeypatch):
+    """They might be those that one other site alone has."""
+    from common.data.genes import Vocabulary
+
     sites = real_sites(tmp_path, ["a", "b", "c"])
-    monkeypatch.setattr(correct.Correct, "maxima", lambda *_: {"A": 29})
-    with pytest.raises(SiteFailure) as failed:
+    more = Vocabulary((*VOCABULARY, "only-there"), {})
+    monkeypatch.setattr(correct, "agree", lambda *_, **__: more)
+    with pytest.raises(SiteFailure, match=r"the site lacks 2% of the genes asked for"):
         run(tmp_path / "out", list(sites.values()))
-    assert "'A'" not in str(failed.value)
-    assert "named smaller" in lines(tmp_path / "a" / "outbox.jsonl")[-1]["why"]
+
+
+def test_the_order_of_what_is_asked_is_part_of_it():
+    """A phase may write into the rows of a sum in that order."""
+    asked = {"maxima": {"A": 30, "B": 40}}
+    other = {"maxima": {"B": 40, "A": 30}}
+    assert content_digest(asked, {}, "") != content_digest(other, {}, "")
+    arrays = {"model": {"w": np.arange(6.0).reshape(2, 3)}}
+    digest = content_digest(asked, arrays, "s")
+    back = Request(to_record({**asked, "sum": {**vars(SumContext("7", "x", 0, 0, 2))}}, arrays))
+    assert back.context("s").content == digest
+    for changed in (np.arange(6.0).reshape(3, 2), np.arange(6.0, dtype=np.float32).reshape(2, 3)):
+        assert content_digest(asked, {"model": {"w": changed}}, "s") != digest
+    assert content_digest(asked, {"other": arrays["model"]}, "s") != digest
+    assert content_digest(asked, arrays, "t") != digest
 
 
 def test_a_site_whose_memory_was_lost_answers_no_sum_again(data, tmp_path):

@@ -66,7 +66,9 @@ class Sites:
         for i, (part, order) in enumerate(zip(self.parts, self.orders, strict=True)):
             own = sparse.csr_matrix(part[:, order])
             site = SimpleNamespace(
-                counts=lambda v, own=own, i=order: own[:, columns_of(v, NAMES[i])]
+                counts=lambda v, own=own, i=order: own[:, columns_of(v, NAMES[i])],
+                file=SimpleNamespace(genes=list(NAMES[order])),
+                config=RunConfig(),
             )
             outbox = Outbox("moments", self.log)
             moments_phase.run(site, request, outbox)

@@ -2,6 +2,8 @@
 
 import itertools
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -19,32 +21,32 @@ def record(folder, **changed):
     return ParticipantRecord(folder, **{"dataset": "cells", "refuse": True, **changed})
 
 
-def summed(own, run, phase="moments", sites=FIVE, name="0"):
+def summed(own, run, phase="moments", sites=FIVE, name="0", memory="m"):
     """A whole sum, as the site sees it."""
-    own.begin(run, name, phase, sites)
-    own.settle(run, name, phase, sites)
+    own.begin(run, memory, name, phase, sites)
+    own.settle(run, memory, name, phase, sites)
 
 
 def test_the_same_sites_again_are_no_difference(tmp_path):
     own = record(tmp_path)
     for number in ("1", "2"):
-        summed(own, number)
+        for round_ in range(3):
+            summed(own, number, "fit", name=str(round_))
     assert [line["run"] for line in lines(tmp_path / "participants.jsonl")] == ["1", "2"]
-    # Nor is each round of a run written down.
-    summed(own, "2", "fit", name="1")
-    summed(own, "2", "fit", name="2")
-    assert len(lines(tmp_path / "participants.jsonl")) == 3
 
 
-@pytest.mark.parametrize(
-    "now", [FIVE[:4], [*FIVE, "f"], [*FIVE[:4], "f"], [*FIVE, "f", "g", "h"], ["a", "x", "y"]]
-)
-def test_other_sites_are_refused_before_anything_is_computed(tmp_path, now):
+OTHERS = [FIVE[:4], [*FIVE, "f"], [*FIVE[:4], "f"], [*FIVE, "f", "g", "h"], ["a", "x", "y"]]
+
+
+@pytest.mark.parametrize("now", OTHERS)
+@pytest.mark.parametrize("phase", ["moments", "latents"])
+def test_other_sites_are_refused_before_anything_is_computed(tmp_path, now, phase):
+    """Whatever is summed: one phase's fields can be made of another's."""
     own = record(tmp_path)
     summed(own, "1")
     shown = ", ".join(sorted(set(now) ^ set(FIVE)))
     with pytest.raises(PolicyError, match=rf"policy rule differences.*would show {shown};"):
-        own.begin("2", "0", "moments", now)
+        own.begin("2", "m", "0", phase, now)
     assert len(lines(tmp_path / "participants.jsonl")) == 1
 
 
@@ -61,34 +63,82 @@ def test_sums_that_differ_by_many_sites_add_up_to_one():
 def test_a_site_lost_within_a_run_may_be_missed(tmp_path):
     own = record(tmp_path)
     summed(own, "1")
-    own.begin("1", "1", "fit", FIVE)
-    own.settle("1", "1", "fit", FIVE[:4])
+    own.begin("1", "m", "1", "fit", FIVE)
+    own.settle("1", "m", "1", "fit", FIVE[:4])
     summed(own, "1", "correct", FIVE[:4], "2")
-    # The next run may be over all again, but not a sum that was over fewer only.
-    own.begin("2", "0", "moments", FIVE)
-    with pytest.raises(PolicyError, match="policy rule differences: n_train"):
-        own.begin("2", "1", "fit", FIVE)
-    # The number of cells was summed over both.
-    own.begin("2", "2", "correct", FIVE[:4])
+    # Whoever was lost does not come back for the second half, nor others instead.
+    with pytest.raises(PolicyError, match="this run's first sum was over a, b, c, d, e"):
+        own.begin("1", "m", "3", "peaks", ["a", "b", "c", "x"])
+    # The next run is over all again.
+    summed(own, "2")
 
 
-def test_every_field_is_kept(tmp_path):
+def test_what_would_show_a_lost_sites_expression_is_over_the_same_sites(tmp_path):
+    """The sums of scaled expression are those of the moments, in other units."""
+    assert [name for name, phase in PHASES.items() if not phase.may_lose] == ["principal_axes"]
     own = record(tmp_path)
-    for number, phase in enumerate(name for name in PHASES if PHASES[name].masked()):
-        summed(own, "1", phase, name=str(number))
-    kept = {field for line in lines(tmp_path / "participants.jsonl") for field in line["fields"]}
-    assert kept == {field for phase in PHASES.values() for field in phase.masked()}
+    summed(own, "1")
+    with pytest.raises(PolicyError, match="principal_axes is summed over a, b, c, d,"):
+        own.begin("1", "m", "1", "principal_axes", FIVE[:4])
 
 
 def test_a_sum_is_answered_once_and_opened_over_one_list(tmp_path):
     """Also by a process that does not know of the one before."""
-    record(tmp_path).begin("1", "0", "moments", FIVE)
+    record(tmp_path).begin("1", "m", "0", "moments", FIVE)
     with pytest.raises(SecureSumError, match="sum 0 of run 1 was asked for twice"):
-        record(tmp_path).begin("1", "0", "moments", FIVE)
-    record(tmp_path).settle("1", "0", "moments", FIVE[:4])
-    record(tmp_path).settle("1", "0", "moments", FIVE[:4])
+        record(tmp_path).begin("1", "m", "0", "moments", FIVE)
+    record(tmp_path).settle("1", "m", "0", "moments", FIVE[:4])
+    record(tmp_path).settle("1", "m", "0", "moments", FIVE[:4])
     with pytest.raises(SecureSumError, match=r"survivors were a, b, c, d and are now"):
-        record(tmp_path).settle("1", "0", "moments", FIVE)
+        record(tmp_path).settle("1", "m", "0", "moments", FIVE)
+
+
+def test_a_runs_id_is_used_once(tmp_path):
+    """Else a second run under it would be taken for the same one."""
+    summed(record(tmp_path), "1")
+    with pytest.raises(SecureSumError, match="run 1 has begun with other keys of this site"):
+        record(tmp_path).begin("1", "other", "7", "moments", FIVE[:4])
+
+
+BOTH = """
+import sys
+from pathlib import Path
+from client.participants import ParticipantRecord
+from common.errors import SecureSumError
+own = ParticipantRecord(Path(sys.argv[1]), "cells", True)
+print("ready", flush=True)
+for number in range(30):
+    sys.stdin.readline()
+    try:
+        own.settle("1", "m", str(number), "fit", sys.argv[2].split())
+        print("settled", flush=True)
+    except SecureSumError:
+        print("refused", flush=True)
+"""
+
+
+def test_two_processes_of_a_site_never_both_settle(tmp_path):
+    """Flower may start a second one while the first is at work."""
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", BOTH, tmp_path, names],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for names in ("a b c", "a b c d")
+    ]
+    summed(record(tmp_path), "1", sites=["a", "b", "c", "d"], name="first")
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for _ in range(30):
+        for process in both:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = sorted(process.stdout.readline().strip() for process in both)
+        assert said == ["refused", "settled"]
+    for process in both:
+        process.communicate()
 
 
 def test_a_simulation_warns(tmp_path, caplog):
@@ -112,7 +162,7 @@ def test_a_damaged_record_stops_the_sum(tmp_path, file):
     path = tmp_path / file
     path.write_text(path.read_text()[:-9])
     with pytest.raises(ConfigError, match="cannot be read"):
-        own.begin("1", "1", "peaks", FIVE)
+        own.begin("1", "m", "1", "peaks", FIVE)
 
 
 def test_a_second_run_without_one_site_is_refused_before_anything_is_summed(tmp_path):

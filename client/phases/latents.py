@@ -8,7 +8,7 @@ from client.site import Site
 from common.coding import encode
 from common.correction import largest_batches
 from common.decoder_refit import site_normal_equations
-from common.errors import InputError, PolicyError
+from common.errors import PolicyError
 from strategies.records import Request
 
 
@@ -41,11 +41,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     for row, (cell_type, maximum) in enumerate(maxima.items()):
         for batch in largest.get(cell_type, []):
             if batch.n_cells > maximum:
-                # Else a coordinator could ask for the mean of any site whose count it guesses. It
-                # is told no reason, or the answer would compare its guess with the count.
-                raise InputError(
-                    f"the largest batch of {cell_type!r} was named smaller than this site's own"
-                )
+                # A wrong maximum. A refusal would compare a coordinator's guess with this count.
+                outbox.local(larger_here=cell_type)
             if batch.n_cells == maximum:
                 holders[row] += 1
                 means[row] += latent[batch.rows].mean(axis=0, dtype=np.float64)

@@ -94,7 +94,9 @@ class CrypTenSite:
         if member.name not in met or context.n_sites != len(owners) or list(owners) != met:
             raise SecureSumError(f"sum {name} is for others than the sites that met: {owners}")
         member.guard.enough(len(owners), len(owners), len(owners))
-        member.guard.record.begin(member.run, name, context.phase, member.sites(owners))
+        member.guard.record.begin(
+            member.run, member.keys.memory, name, context.phase, member.sites(owners)
+        )
         # The names of earlier sums are kept, to refuse them.
         member.keys.shared[name] = SharedSum(context.phase, context.content, owners)
         self._begun = context
@@ -145,7 +147,9 @@ class CrypTenSite:
             )
             for sender, box in asked.arrays.items()
         ]
-        member.guard.record.settle(member.run, name, own.phase, member.sites(own.owners))
+        member.guard.record.settle(
+            member.run, member.keys.memory, name, own.phase, member.sites(own.owners)
+        )
         own.added = True
         return Parcel(arrays={PARTIAL: add_shares(shares)})
 

@@ -13,20 +13,20 @@ from common.secure.threshold import least_threshold
 class Record(Protocol):
     """The sums that a site has taken part in, over all its runs; it outlives every process."""
 
-    def begin(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+    def begin(self, run: str, memory: str, name: str, phase: str, sites: list[str]) -> None:
         """Keep that the site uploads in a sum over ``sites``; refuse one that it uploaded in."""
 
-    def settle(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+    def settle(self, run: str, memory: str, name: str, phase: str, sites: list[str]) -> None:
         """Keep that a sum is opened over ``sites``; refuse any others for the same one."""
 
 
 class NoRecord:
     """Every sum is new."""
 
-    def begin(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+    def begin(self, run: str, memory: str, name: str, phase: str, sites: list[str]) -> None:
         """Keep nothing."""
 
-    def settle(self, run: str, name: str, phase: str, sites: list[str]) -> None:
+    def settle(self, run: str, memory: str, name: str, phase: str, sites: list[str]) -> None:
         """Keep nothing."""
 
 

@@ -133,7 +133,7 @@ class MaskedSite(Member):
                     "way"
                 )
         sites = self.sites(participants)
-        self.guard.record.begin(self.run, str(number), context.phase, sites)
+        self.guard.record.begin(self.run, self.keys.memory, str(number), context.phase, sites)
         own.uploaded, own.phase = participants, context.phase
         own.round_keys = tuple(keys[site].public.hex() for site in participants)
         for earlier in [n for n in self.keys.sums if n < number]:
@@ -214,7 +214,9 @@ class MaskedSite(Member):
             raise SecureSumError(f"sum {number}: survivors that did not take part: {survivors}")
         self.guard.enough(len(survivors), own.threshold, len(own.holders))
         # On the site's disk before anything leaves that helps to open the sum.
-        self.guard.record.settle(self.run, str(number), own.phase, self.sites(survivors))
+        self.guard.record.settle(
+            self.run, self.keys.memory, str(number), own.phase, self.sites(survivors)
+        )
         own.survivors = survivors
         return own
 

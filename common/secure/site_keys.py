@@ -1,6 +1,7 @@
 """What a site keeps between two messages of a run, in memory only."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Self
 
@@ -83,8 +84,8 @@ class SiteKeys:
 
     Parameters
     ----------
-    run
-        The run that they are of.
+    run, memory
+        The run that they are of, and a random name that no other memory of it has.
     agreement, signing
         Its own keys for the run.
     peers
@@ -98,6 +99,7 @@ class SiteKeys:
     """
 
     run: str = ""
+    memory: str = field(default_factory=lambda: os.urandom(8).hex())
     agreement: KeyPair = field(default_factory=KeyPair.fresh)
     signing: SigningKey = field(default_factory=SigningKey.fresh)
     peers: dict[str, Identity] = field(default_factory=dict)
@@ -129,6 +131,7 @@ class SiteKeys:
         """All of it, for Flower's memory between two messages."""
         whole = {
             "run": self.run,
+            "memory": self.memory,
             "agreement": self.agreement.private.hex(),
             "signing": self.signing.private.hex(),
             "peers": {name: peer.fields() for name, peer in self.peers.items()},
@@ -146,6 +149,7 @@ class SiteKeys:
         sums = [SumKeys.from_json(own) for own in whole["sums"]]
         return cls(
             whole["run"],
+            whole["memory"],
             KeyPair(bytes.fromhex(whole["agreement"])),
             SigningKey(bytes.fromhex(whole["signing"])),
             {name: Identity.of(fields) for name, fields in whole["peers"].items()},
