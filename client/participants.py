@@ -24,7 +24,7 @@ from common.errors import ConfigError, PolicyError, SecureSumError
 from common.wire import phase_of
 
 logger = logging.getLogger("syncytium.site")
-FILE, RUNS, LOCK = "participants.jsonl", "sums", ".participants.lock"
+FILE, RUNS, LOCK = "participants.jsonl", "sums", "participants.lock"
 
 
 class ParticipantRecord:

@@ -155,14 +155,14 @@ def test_other_cells_have_a_record_of_their_own(tmp_path):
     summed(record(tmp_path, dataset="others"), "2", sites=FIVE[:4])
 
 
-@pytest.mark.parametrize("file", ["participants.jsonl", "sums/1.jsonl"])
-def test_a_damaged_record_stops_the_sum(tmp_path, file):
+@pytest.mark.parametrize(("file", "run"), [("participants.jsonl", "2"), ("sums/1.jsonl", "1")])
+def test_a_damaged_record_stops_the_sum(tmp_path, file, run):
     own = record(tmp_path)
     summed(own, "1")
     path = tmp_path / file
     path.write_text(path.read_text()[:-9])
     with pytest.raises(ConfigError, match="cannot be read"):
-        own.begin("1", "m", "1", "peaks", FIVE)
+        own.begin(run, "m", "1", "peaks", FIVE)
 
 
 def test_a_second_run_without_one_site_is_refused_before_anything_is_summed(tmp_path):
