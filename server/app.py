@@ -11,6 +11,7 @@ from common.errors import SyncytiumError
 from server.federation import Federation
 from server.logs import speak
 from server.runs import RunFolder
+from strategies.waits import ask_again_soon
 
 logger = logging.getLogger("syncytium.server")
 app = ServerApp()
@@ -26,6 +27,7 @@ def main(grid: Grid, context: Context) -> None:
         The run failed; ``run.json`` says how.
     """
     speak()
+    ask_again_soon()
     config = RunConfig.parse(context.run_config, where="run config")
     folder = RunFolder(run_folder(config, context.run_id), config, context.run_id)
     logger.info("run folder: %s", folder.path)

@@ -1,0 +1,1 @@
+"""A site's node: Flower's SuperNode without its waits."""
