@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 PHASES = {
     "describe": "sites describe themselves",
     "identities": "exchanging keys",
+    "roll_call": "all sites are back",
     "moments": "choosing genes",
     "principal_axes": "pooled principal axes",
     "fit": "training",
@@ -24,9 +25,9 @@ PHASES = {
 class _Lines:
     """The lines that were added to a JSON-lines file since the last look."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, only_new: bool = False):
         self.path = path
-        self._offset = 0
+        self._offset = path.stat().st_size if only_new and path.exists() else 0
 
     def new(self) -> Iterator[dict[str, Any]]:
         if not self.path.exists():
@@ -52,12 +53,14 @@ class RunProgress:
         The run folder; it may not exist yet.
     console
         Where to show it.
+    resumed
+        The run goes on with an earlier one, whose lines are not shown again.
     """
 
-    def __init__(self, folder: Path, console: Console):
+    def __init__(self, folder: Path, console: Console, resumed: bool = False):
         self.console = console
-        self._ledger = _Lines(folder / "ledger.jsonl")
-        self._metrics = _Lines(folder / "metrics.jsonl")
+        self._ledger = _Lines(folder / "ledger.jsonl", resumed)
+        self._metrics = _Lines(folder / "metrics.jsonl", resumed)
         self._run_file = folder / "run.json"
         self._phase = ""
         self._bytes = 0
@@ -65,6 +68,10 @@ class RunProgress:
         self.news = False
         self._rounds = 0
         self._round = 0
+        self._losses: dict[tuple[str, str], str] = {}
+        if resumed:
+            for loss in self._run().get("losses", []):
+                self._losses[loss["site"], loss["time"]] = loss["returned"]
         self._started = time.monotonic()
         self._bar = Progress(
             SpinnerColumn(),
@@ -92,7 +99,7 @@ class RunProgress:
         -------
         ``run.json`` as it stands, {} before it exists.
         """
-        run = json.loads(self._run_file.read_text()) if self._run_file.exists() else {}
+        run = self._run()
         self._rounds = run.get("n_rounds", 0)
         self.news = False
         # One look may find messages and rounds: they are told in the order they happened.
@@ -103,8 +110,12 @@ class RunProgress:
                 self._tell_message(line)
             else:
                 self._tell_round(line)
-        self._show()
+        self._tell_losses(run.get("losses", []))
+        self._show(run)
         return run
+
+    def _run(self) -> dict[str, Any]:
+        return json.loads(self._run_file.read_text()) if self._run_file.exists() else {}
 
     def _tell_message(self, line: dict[str, Any]) -> None:
         self._bytes += line["bytes"]
@@ -114,20 +125,33 @@ class RunProgress:
 
     def _tell_round(self, line: dict[str, Any]) -> None:
         self._round = line["round"]
+        of = f"  round {self._round} of {self._rounds}"
+        if "void" in line:
+            self._say(f"{of}: does not count, {line['void']}")
+            return
         self._loss = line["validation_loss_before"] or line["train_loss"]
-        self._say(
-            f"  round {self._round} of {self._rounds}: loss {self._loss:.4f}, "
-            f"{line['seconds']:.1f} s"
-        )
+        self._say(f"{of}: loss {self._loss:.4f}, {line['n_sites']} sites, {line['seconds']:.1f} s")
+
+    def _tell_losses(self, losses: list[dict[str, Any]]) -> None:
+        for loss in losses:
+            known = self._losses.get((loss["site"], loss["time"]))
+            if known is None:
+                self._say(f"  lost {loss['site']}: {loss['reason']}")
+            if loss["returned"] and not known:
+                self._say(f"  {loss['site']} is back")
+            self._losses[loss["site"], loss["time"]] = loss["returned"]
 
     @property
     def _traffic(self) -> str:
         return f"{self._bytes / 1e6:,.1f} MB sent"
 
-    def _show(self) -> None:
+    def _show(self, run: dict[str, Any]) -> None:
         if not self._phase:
             return
         details = [self._traffic]
+        present = len(set(run.get("sites", {})) - set(run.get("lost_sites", {})))
+        if present:
+            details.insert(0, f"{present} sites")
         total = completed = None
         if self._phase == "fit" and self._rounds:
             total, completed = self._rounds, self._round

@@ -21,6 +21,7 @@ from cli.superlink import own_superlink, tail
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
+from server.runs import stopped_run
 
 POLL_SECONDS = 0.25
 ASK_FLOWER_AFTER = 15.0
@@ -28,7 +29,7 @@ ASK_FLOWER_AFTER = 15.0
 
 def run(
     conf: Annotated[Path, typer.Argument(help="the run's settings, as conf/correct.toml")],
-    out: Annotated[Path, typer.Option(help="run folder; must not hold a run yet")],
+    out: Annotated[Path, typer.Option(help="run folder; must not hold a run yet, unless --resume")],
     data: Annotated[
         Path | None, typer.Option(help="simulation: a folder with one .h5ad per site")
     ] = None,
@@ -38,6 +39,9 @@ def run(
     superlink: Annotated[
         str | None, typer.Option(help="a connection of ~/.flwr/config.toml with real sites")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the run in OUT that stopped or was killed")
+    ] = False,
 ) -> None:
     """Run a task: simulated sites from a folder of files, or real ones behind a SuperLink."""
     values = read_settings(conf, settings or [])
@@ -45,6 +49,8 @@ def run(
         raise ConfigError("give --data a folder with one .h5ad per site, or --superlink a name")
     if data is not None:
         values["data"] = str(data)
+    if resume:
+        values["resume"] = True
     execute(values, out, superlink=superlink, where=str(conf))
 
 
@@ -101,8 +107,6 @@ def execute(
     """
     out = out.expanduser().absolute()
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
-    if (out / "run.json").exists():
-        raise RunError(f"{shown(out)} holds a run already: give --out another folder")
     federation_config: dict[str, float] = {}
     resolve(config)
     if superlink is not None:
@@ -112,6 +116,9 @@ def execute(
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
         federation_config |= resources or {}
+    if superlink is None or (out / "run.json").exists():
+        # Before anything is started; with real sites the folder may be on another machine.
+        stopped_run(out, config)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -138,7 +145,10 @@ def _run(
 ) -> dict[str, Any]:
     """Submit, and follow until the end; returns ``run.json``."""
     log = out / "flower.log"
-    with _flower(superlink, log) as flower, RunProgress(out, screen) as progress:
+    with (
+        _flower(superlink, log) as flower,
+        RunProgress(out, screen, resumed=config.resume) as progress,
+    ):
         with tempfile.TemporaryDirectory() as folder:
             run_id = flower.submit(config.flat(), federation_config, Path(folder))
         try:
@@ -216,6 +226,9 @@ def _follow(flower: Flower, run_id: str, progress: RunProgress, log: Path) -> di
     heard = time.monotonic()
     while True:
         result = progress.update()
+        if result.get("run_id") != run_id:
+            # What an earlier run left that this one goes on with.
+            result = {}
         if result.get("status") == "finished":
             return result
         if result.get("status") == "failed":

@@ -18,6 +18,7 @@ from common.errors import SyncytiumError
 from common.policy import MB
 from common.secure.by_name import site_sum
 from common.secure.site_keys import SiteKeys
+from common.session import session_name
 from common.wire import PHASES, phase_of
 from strategies.records import Request, content_bytes, to_record
 
@@ -29,10 +30,12 @@ KEYS = "keys"
 def answer(message: Message, context: Context) -> Message:
     """Work one phase and reply; a fault is replied as an error without any of the site's values."""
     phase = message.metadata.message_type.partition(".")[2]
-    run, name = str(context.run_id), str(message.metadata.dst_node_id)
+    name = str(message.metadata.dst_node_id)
     simulated, site = is_simulated(dict(context.node_config)), None
-    keys = _keys(context.state, run)
+    keys = None
     try:
+        run = session_name(str(context.run_id), message.metadata.group_id)
+        keys = _keys(context.state, run)
         site = Site.from_context(
             dict(context.run_config), dict(context.node_config), context.run_id
         )
@@ -46,12 +49,13 @@ def answer(message: Message, context: Context) -> Message:
         log = site.outbox_log if site else outbox_log_of(dict(context.node_config))
         content = to_record(refusal(phase, kind, reason, why, log), {})
     # In the memory of Flower's node until the next message of the run, and nowhere else.
-    context.state[KEYS] = ConfigRecord({KEYS: keys.to_bytes()})
+    if keys is not None:
+        context.state[KEYS] = ConfigRecord({KEYS: keys.to_bytes()})
     return Message(content, reply_to=message)
 
 
 def _keys(state: RecordDict, run: str) -> SiteKeys:
-    """The keys of this run; Flower keeps the state of one run of a series for the next."""
+    """The keys of this session; those of another, or of an earlier run of a series, are dropped."""
     if KEYS in state.config_records:
         keys = SiteKeys.from_bytes(state.config_records[KEYS][KEYS])
         if keys.run == run:

@@ -18,6 +18,7 @@ from pydantic import (
 from common.errors import ConfigError
 from common.registry import did_you_mean
 from common.strategy_names import READS, ROBUST, SETTINGS, StrategyName
+from common.wire import PHASES
 
 
 def _kebab(name: str) -> str:
@@ -91,10 +92,19 @@ class RunConfig(Settings):
     device: Device = Field("auto", description="simulation: where each site computes")
     n_sites: int = Field(0, ge=0, description="wait for so many sites; 0 = all that are connected")
     min_sites: int = Field(2, ge=1, validate_default=True, description="a sum needs so many sites")
-    on_site_error: Literal["stop", "continue"] = Field(
-        "stop", description="what a site that fails means for the others"
+    on_site_error: Literal["stop", "continue", "wait"] = Field(
+        "stop",
+        description="what a lost site means: stop the run, go on without it, or wait for it",
+    )
+    wait: float = Field(600.0, gt=0, description="on-site-error = wait: seconds, then stop")
+    readmit: bool = Field(
+        True, description="on-site-error = continue: take lost sites in again, once all are back"
     )
     deadline: float = Field(3600.0, gt=0, description="seconds a site has to answer one phase")
+    deadlines: str = Field(
+        "", description="of single phases, as 'fit=7200,correct=600'; the others have deadline"
+    )
+    resume: bool = Field(False, description="go on with the run that stopped in out")
     secure_sum: Literal["masked", "crypten", "off"] = Field(
         "masked",
         validate_default=True,
@@ -148,9 +158,22 @@ class RunConfig(Settings):
     )
     seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
 
+    def deadline_of(self, phase: str) -> float:
+        """Seconds that a site has to answer this phase."""
+        return _deadlines(self.deadlines).get(phase, self.deadline)
+
     def digest(self) -> str:
         """A hash of all settings."""
         return hashlib.sha256(json.dumps(self.flat(), sort_keys=True).encode()).hexdigest()
+
+    @field_validator("deadlines")
+    @classmethod
+    def _deadlines_are_of_phases(cls, deadlines: str) -> str:
+        unknown = sorted(set(_deadlines(deadlines)) - set(PHASES))
+        if unknown:
+            phase = unknown[0]
+            raise ValueError(f"deadlines: no phase {phase!r}: {did_you_mean(phase, PHASES)}")
+        return deadlines
 
     @field_validator("min_sites")
     @classmethod
@@ -199,6 +222,18 @@ class RunConfig(Settings):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+
+def _deadlines(text: str) -> dict[str, float]:
+    """Seconds by phase."""
+    try:
+        pairs = [part.split("=") for part in text.split(",") if part.strip()]
+        deadlines = {phase.strip(): float(seconds) for phase, seconds in pairs}
+    except ValueError:
+        deadlines = {"": 0.0}
+    if any(not 0 < seconds < float("inf") for seconds in deadlines.values()):
+        raise ValueError(f"deadlines = {text!r}: write phases and seconds, as 'fit=7200,peaks=60'")
+    return deadlines
 
 
 class NodeConfig(Settings):

@@ -12,6 +12,7 @@ SyncytiumError
 ├── SecureSumError      a sum cannot be opened (too few sites, mismatched uploads)
 ├── PolicyError         a site's own policy forbids what the coordinator asks; names the rule
 ├── SiteFailure         one or more sites answered with an error or not at all
+│   └── SiteLost        not at all, and the run waits for them
 └── RunError            the run as a whole failed (its folder, its SuperLink, its exit status)
 """
 
@@ -86,6 +87,10 @@ class PolicyError(SyncytiumError):
 
 class SiteFailure(SyncytiumError):
     generic = "A site failed."
+
+
+class SiteLost(SiteFailure):
+    generic = "A site was lost."
 
 
 class RunError(SyncytiumError):

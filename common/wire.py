@@ -150,6 +150,10 @@ PHASES = {
         "crypten: each site adds the shares it owns",
         {"partial": Shares("sum of one share of every site's vector")},
     ),
+    "roll_call": Phase(
+        "the sites begin with new keys, all together",
+        {"present": Masked("1", "", integer=True)},
+    ),
     "describe": Phase(
         "a site says what it has, by names alone",
         {

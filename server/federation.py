@@ -9,8 +9,10 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from common.config import RunConfig
-from common.errors import SecureSumError, SiteFailure, UpdateError
+from common.errors import SecureSumError, SiteFailure, SiteLost, UpdateError
+from server.losses import Losses
 from server.runs import RunFolder
+from strategies.describe import Describe
 from strategies.phase import PhaseStrategy
 from strategies.records import content_bytes, values_of
 from strategies.secure_sum import UPLOAD
@@ -21,6 +23,8 @@ Result = TypeVar("Result")
 # A poll follows after this share of the time waited: a reply is seen at most that much late.
 POLL_SHARE, FASTEST_POLL, SLOWEST_POLL = 0.003, 0.01, 0.25
 SETTLING = 1.0
+# A site that was lost is asked whether it is back: how long for, and how soon again.
+PROBE_SECONDS, PROBE_AGAIN = 60.0, 120.0
 
 
 class Federation:
@@ -40,9 +44,12 @@ class Federation:
         self.grid = grid
         self.config = config
         self.folder = folder
-        self.names: dict[int, str] = {}
-        self.lost: dict[str, str] = {}
+        self.losses = Losses(folder)
+        self.session = ""
         self.node_ids = self._wait_for_sites()
+        # Those that the nodes were registered with, until the sites say theirs.
+        self.names = {node.node_id: node.name for node in grid.get_nodes() if node.name}
+        self._probed = 0.0
 
     def name(self, node_id: int) -> str:
         """A site's name once it has described itself."""
@@ -55,6 +62,8 @@ class Federation:
         ------
         SiteFailure
             A site failed and the run is to stop then.
+        SiteLost
+            A site did not answer and the run is to wait for it.
         SecureSumError
             Too few sites are left.
         UpdateError
@@ -94,15 +103,21 @@ class Federation:
             time.sleep(0.1)
 
     def _exchange(
-        self, messages: list[Message], receive: Callable[[Message], None] = lambda reply: None
+        self,
+        messages: list[Message],
+        receive: Callable[[Message], None] = lambda reply: None,
+        deadline: float = 0.0,
+        probe: bool = False,
     ) -> list[Message]:
         if not messages:
             return []
         phase = messages[0].metadata.message_type.partition(".")[2]
         waiting = self._push(messages, phase)
         replies, failures, unusable = [], {}, 0
+        answered: set[int] = set()
+        deadline = deadline or self.config.deadline_of(phase)
         start = time.monotonic()
-        while waiting and (waited := time.monotonic() - start) < self.config.deadline:
+        while waiting and (waited := time.monotonic() - start) < deadline:
             arrived = list(self.grid.pull_messages(list(waiting)))
             for reply in arrived:
                 # An error reply of a lost node carries another sender: map by the message.
@@ -114,16 +129,20 @@ class Federation:
                     replies.append(reply)
                 else:
                     failures[node_id] = error["reason"]
+                    # Keys that it lost with its node it can be given anew.
+                    if error["kind"] not in ("", SecureSumError.__name__):
+                        answered.add(node_id)
                     unusable += error["kind"] == UpdateError.__name__
             if waiting:
                 time.sleep(min(max(POLL_SHARE * waited, FASTEST_POLL), SLOWEST_POLL))
         for node_id in waiting.values():
-            failures[node_id] = f"no answer within {self.config.deadline:g} s"
+            failures[node_id] = f"no answer within {deadline:g} s"
+        if probe:
+            return replies
         # An update that is not finite costs its site and the round, not the run.
         enough = len(self.node_ids) - len(failures) >= self.config.min_sites
         goes_on = unusable == len(failures) and enough
-        stop = self.config.on_site_error == "stop" and not goes_on
-        self._lose(phase, failures, stop)
+        self._lose(phase, failures, answered, goes_on)
         if unusable:
             text = "; ".join(f"{self.name(n)}: {reason}" for n, reason in failures.items())
             raise UpdateError(f"does not count: {text}")
@@ -133,6 +152,7 @@ class Federation:
     def _push(self, messages: list[Message], phase: str) -> dict[str, int]:
         nodes = [message.metadata.dst_node_id for message in messages]
         for node_id, message in zip(nodes, messages, strict=True):
+            message.metadata.group_id = self.session
             self._record(phase, "coordinator", self.name(node_id), message)
         ids = [str(i) for i in self.grid.push_messages(messages)]
         return dict(zip(ids, nodes, strict=True))
@@ -144,16 +164,24 @@ class Federation:
         entry = {"from": sender, "to": receiver, "phase": phase, "bytes": n_bytes}
         self.folder.ledger(**entry, masked=summed and self.config.secure_sum != "off")
 
-    def _lose(self, phase: str, failures: dict[int, str], stop: bool) -> None:
+    def _lose(
+        self, phase: str, failures: dict[int, str], answered: set[int], goes_on: bool
+    ) -> None:
+        """Enter losses; ``answered`` are sites that gave an error and would give it again."""
         if not failures:
             return
-        named = {self.name(node_id): reason for node_id, reason in failures.items()}
-        self.lost.update(named)
-        self.folder.note(lost_sites=self.lost)
-        text = "; ".join(f"{site}: {reason}" for site, reason in sorted(named.items()))
+        for node_id, reason in failures.items():
+            may_return = node_id not in answered
+            self.losses.enter(node_id, self.name(node_id), phase, reason, may_return)
+        named = sorted((self.name(node_id), reason) for node_id, reason in failures.items())
+        text = "; ".join(f"{site}: {reason}" for site, reason in named)
         remaining = [node_id for node_id in self.node_ids if node_id not in failures]
-        if stop:
+        policy = self.config.on_site_error
+        if not goes_on and (policy == "stop" or (policy == "wait" and answered)):
             raise SiteFailure(f"phase {phase} failed at {text}")
+        if policy == "wait" and not goes_on:
+            self.node_ids = remaining
+            raise SiteLost(f"phase {phase} lost {text}")
         if len(remaining) < self.config.min_sites:
             raise SecureSumError(
                 f"phase {phase}: {len(remaining)} sites are left and min-sites is "
@@ -161,6 +189,60 @@ class Federation:
             )
         logger.warning("phase %s goes on without %s", phase, text)
         self.node_ids = remaining
+
+    def wait_for_lost(self) -> None:
+        """Wait until every site that was lost is back.
+
+        Raises
+        ------
+        SiteFailure
+            One is not within ``wait`` seconds, or is lost for the third time.
+        """
+        if not all(loss.may_return for loss in self.losses.open.values()):
+            raise SiteFailure(f"{self._missing()} is lost again and again; mend it, then --resume")
+        end, self._probed = time.monotonic() + self.config.wait, 0.0
+        logger.warning("waiting for %s", self._missing())
+        while not self.all_returned(again_after=1.0):
+            if time.monotonic() > end:
+                raise SiteFailure(
+                    f"{self._missing()} did not come back within wait = {self.config.wait:g} s; "
+                    "start it again and go on with --resume, or set on-site-error = continue"
+                )
+            time.sleep(min(1.0, self.config.wait / 10))
+
+    def _missing(self) -> str:
+        lost = sorted((loss.site, loss.reason) for loss in self.losses.open.values())
+        return "; ".join(f"{site} ({reason})" for site, reason in lost)
+
+    def all_returned(self, again_after: float = PROBE_AGAIN) -> bool:
+        """Whether every site that was lost is back and can be; they take part again then."""
+        lost = self.losses.open
+        if not all(loss.may_return for loss in lost.values()):
+            return False
+        connected = set(self.grid.get_node_ids()) - set(self.node_ids)
+        if len(connected) < len(lost) or time.monotonic() - self._probed < again_after:
+            return False
+        self._probed = time.monotonic()
+        back = self._probe(sorted(connected))
+        if not {loss.site for loss in lost.values()} <= set(back):
+            return False
+        for node_id, loss in list(lost.items()):
+            now = back[loss.site]
+            self.losses.moved(node_id, now)
+            self.losses.returned(now)
+            self.names[now] = loss.site
+            self.node_ids.append(now)
+        self.node_ids.sort()
+        return True
+
+    def _probe(self, node_ids: list[int]) -> dict[str, int]:
+        """The nodes that answer, by the names of their sites."""
+        describe = Describe()
+        request = describe.request(0, node_ids)
+        messages = describe.messages(request, node_ids)
+        deadline = min(PROBE_SECONDS, self.config.deadline_of(describe.phase))
+        replies = self._exchange(messages, deadline=deadline, probe=True)
+        return {site.site: site.node_id for site in describe.aggregate(0, replies)}
 
 
 def _error(reply: Message) -> dict[str, str] | None:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from common.config import RunConfig
-from common.errors import RunError
+from common.errors import ConfigError, RunError
+from server.checkpoint import Checkpoint
 
+# What --resume may change.
+CHANGEABLE = {"resume", "on-site-error", "wait", "readmit", "deadline", "deadlines"}
 PACKAGES = ("syncytium", "flwr", "torch", "numpy", "anndata", "scipy", "pandas")
 
 
@@ -24,13 +27,60 @@ def _version(package: str) -> str:
         return "unknown"
 
 
+def stopped_run(path: Path, config: RunConfig) -> dict[str, Any]:
+    """``run.json`` of the run that ``config`` is to go on with; {} for a new run.
+
+    Raises
+    ------
+    RunError
+        The folder holds a run and is not to be resumed, or none that could be.
+    ConfigError
+        That run had other settings.
+    """
+    file = path / "run.json"
+    if not config.resume:
+        if file.exists():
+            raise RunError(
+                f"{path} holds a run already; go on with it by --resume, give out another folder, "
+                "or remove it"
+            )
+        return {}
+    try:
+        earlier = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise RunError(f"{path} holds no run to resume; leave out --resume") from None
+    except ValueError as error:
+        raise RunError(f"{file} cannot be read: {error}; begin anew in another folder") from None
+    if earlier["status"] == "finished":
+        raise RunError(f"the run in {path} is finished: there is nothing to resume")
+    began = earlier["versions"].get("syncytium")
+    if began != _version("syncytium"):
+        raise RunError(
+            f"the run in {path} was begun by version {began}, and this is {_version('syncytium')}: "
+            "resume it with that version"
+        )
+    now = config.flat()
+    other = {
+        key: f"{key} = {value!r}, now {now.get(key)!r}"
+        for key, value in earlier["config"].items()
+        if key not in CHANGEABLE and now.get(key) != value
+    }
+    if other:
+        raise ConfigError(
+            f"the run in {path} had other settings: {'; '.join(other.values())}; resume it with "
+            f"those (only {', '.join(sorted(CHANGEABLE - {'resume'}))} may change)"
+        )
+    ended = ("error", "error_kind", "ended", "lost_sites")
+    return {key: value for key, value in earlier.items() if key not in ended}
+
+
 class RunFolder:
     """A run's folder.
 
     Parameters
     ----------
     path
-        Must not hold an earlier run.
+        Must not hold an earlier run, or one that stopped if the settings say ``resume``.
     config
         The run's settings, written to ``run.json``.
     run_id
@@ -39,20 +89,21 @@ class RunFolder:
     Raises
     ------
     RunError
-        The folder holds a run already, or cannot be written.
+        The folder holds a run already or none that could go on, or cannot be written.
     """
 
     def __init__(self, path: Path, config: RunConfig, run_id: int):
         self.path = path
-        if (path / "run.json").exists():
-            raise RunError(f"{path} holds a run already; give out another folder, or remove it")
+        self.checkpoint = Checkpoint(path / "checkpoints")
+        earlier = stopped_run(path, config)
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._run = {
+                **earlier,
                 "task": config.task,
                 "run_id": str(run_id),
                 "status": "running",
-                "started": _now(),
+                "started": earlier.get("started", _now()),
                 "config": config.flat(),
                 "code": str(Path(__file__).resolve().parent.parent),
                 "versions": {
@@ -60,14 +111,23 @@ class RunFolder:
                     **{name: _version(name) for name in PACKAGES},
                 },
             }
+            if earlier:
+                resumed = {"time": _now(), "after_run": earlier["run_id"]}
+                self._run["resumed"] = [*earlier.get("resumed", []), resumed]
             self._write()
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error}") from error
+        if earlier:
+            self.checkpoint.load()
 
     @property
     def versions(self) -> dict[str, str]:
         """Python's and the packages' versions."""
         return self._run["versions"]
+
+    def entry(self, key: str, default: Any) -> Any:
+        """What ``run.json`` has under a key."""
+        return self._run.get(key, default)
 
     def note(self, **entries: Any) -> None:
         """Enter facts about the run into ``run.json``."""
@@ -81,6 +141,15 @@ class RunFolder:
     def metrics(self, **line: Any) -> None:
         """Append a line to ``metrics.jsonl``: a round and its losses."""
         self._append("metrics.jsonl", line)
+
+    def keep_rounds(self, last: int) -> None:
+        """Drop the lines of rounds after ``last``, of which the checkpoint knows nothing."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["round"] <= last]
+        partial = self.path / ".metrics.jsonl.part"
+        partial.write_text("".join(kept))
+        partial.replace(path)
 
     def ledger(self, **line: Any) -> None:
         """Append a line to ``ledger.jsonl``: one message."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from common.errors import InputError, SecureSumError
 from common.wire import THERMOMETER_BASE as BASE
-from strategies.secure_sum import SecureSum, Summed
+from strategies.secure_sum import Summed
 
 LARGEST = BASE**2 - 1
 
@@ -73,28 +73,24 @@ class Maximum:
     largest: int | None
 
 
-def private_max(
-    types: list[str], ask: Callable[..., SecureSum], run: Callable[[SecureSum], Summed]
-) -> dict[str, Maximum]:
+def private_max(types: list[str], summed: Callable[..., Summed]) -> dict[str, Maximum]:
     """The maximum of each type in two masked sums, one for each digit.
 
     Parameters
     ----------
     types
         Their names.
-    ask
-        Makes a sum of the phase ``peaks``.
-    run
-        Runs it over the sites.
+    summed
+        Sums the phase ``peaks`` over the sites.
 
     Raises
     ------
     SecureSumError
         A site that reached the first digit was lost before the second.
     """
-    first = run(ask("peaks", values={"types": types, "higher": None})).values
+    first = summed("peaks", values={"types": types, "higher": None}).values
     high = largest_digit(first["thermometer"])
-    second = run(ask("peaks", attempt=1, values={"types": types, "higher": high})).values
+    second = summed("peaks", attempt=1, values={"types": types, "higher": high}).values
     low = largest_digit(second["thermometer"])
     maxima = {}
     for row, name in enumerate(types):

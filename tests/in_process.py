@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -54,7 +55,7 @@ class InProcessGrid(Grid):
         return range(1, self.n_sites + 1)
 
     def get_nodes(self) -> Iterable[Any]:
-        raise NotImplementedError
+        return [SimpleNamespace(node_id=i, name="") for i in self.get_node_ids()]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         ids = []

@@ -396,7 +396,7 @@ def test_a_folder_that_holds_a_run(tmp_path):
     data = write_sites(tmp_path / "data", three_sites())
     federate(tmp_path / "out", data, 3)
     before = (tmp_path / "out/run.json").read_bytes()
-    with pytest.raises(SyncytiumError, match=r"out holds a run already; give out another folder"):
+    with pytest.raises(SyncytiumError, match=r"out holds a run already; go on with it by --resume"):
         federate(tmp_path / "out", data, 3)
     assert (tmp_path / "out/run.json").read_bytes() == before
 

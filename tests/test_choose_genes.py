@@ -17,6 +17,7 @@ from common.data.normalise import library_sizes, log1p_cp10k
 from common.secure.fields import unpack
 from common.secure.off import OffSite
 from common.secure.ring import add
+from server.checkpoint import Checkpoint
 from server.workflows.correct import Correct
 from strategies.describe import SiteDescription
 from strategies.records import Request
@@ -57,7 +58,7 @@ class Sites:
             for i, order in enumerate(self.orders)
         ]
 
-    def run(self, strategy) -> Summed:
+    def run_with_reply(self, strategy, round_) -> tuple[Summed, None]:
         """The first trip of a secure sum, without Flower's messages."""
         request = strategy.request(0, list(range(len(self.parts))))
         request = Request(request)
@@ -76,7 +77,8 @@ class Sites:
             vectors.append(arrays["upload"]["vector"])
         total = add(vectors)
         shapes = {name: tuple(shape) for name, shape in values["shapes"].items()}
-        return Summed(unpack("moments", total, shapes, len(self.parts)), len(self.parts))
+        n_sites = len(self.parts)
+        return Summed(unpack("moments", total, shapes, n_sites), n_sites), None
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def pooled() -> anndata.AnnData:
 @pytest.mark.parametrize("n_sites", [1, 2, 7])
 def test_panel_and_scaled_cells_equal_scanpys(tmp_path, pooled, n_sites):
     sites, notes = Sites(SIZES[n_sites], tmp_path / "outbox.jsonl"), {}
-    folder = SimpleNamespace(note=lambda **values: notes.update(values))
+    folder = SimpleNamespace(note=notes.update, checkpoint=Checkpoint(tmp_path))
     config = RunConfig.parse({"n-top-genes": N_TOP, "secure-sum": "off"}, where="test")
     panel, n_cells = Correct(sites, config, folder, "run").choose_genes(sites.describe())
 

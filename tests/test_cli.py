@@ -240,7 +240,7 @@ def test_run_into_a_folder_that_holds_a_run(data, conf, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/run.json").write_text("{}")
     said = refused("run", conf, "--data", data, "--out", tmp_path / "out")
-    assert "holds a run already: give --out another folder" in said
+    assert "holds a run already; go on with it by --resume" in said
     assert (tmp_path / "out/run.json").read_text() == "{}"
 
 

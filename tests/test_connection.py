@@ -78,7 +78,7 @@ def test_a_killed_site_is_named(data, tmp_path):
 
 
 def test_a_run_goes_on_without_a_killed_site(data, tmp_path):
-    settings = {"on-site-error": "continue", "min-sites": 2, "rounds": 3}
+    settings = {"on-site-error": "continue", "min-sites": 2, "rounds": 3, "readmit": False}
     run = federate(tmp_path / "out", data, 3, tamper=dying("fit", 2), **settings)
     assert run["status"] == "finished"
     assert list(run["lost_sites"]) == ["site-2"]

@@ -15,16 +15,13 @@ def maximum(counts_by_site: list[list[int]]) -> list[int | None]:
     """The maximum of each type over sites of one batch each, by exactly two sums."""
     types, asked = [f"T{i}" for i in range(len(counts_by_site[0]))], []
 
-    def ask(phase, attempt=0, values=None):
+    def summed(phase, attempt=0, values=None):
         asked.append((phase, attempt))
-        return values
-
-    def run(values):
         sums = [thermometer(counts, values["higher"]) for counts in counts_by_site]
         held = np.sum(np.array(counts_by_site) > 0, axis=0, dtype=float)
         return Summed({"thermometer": add(sums), "n_batches": held}, len(counts_by_site))
 
-    found = private_max(types, ask, run)
+    found = private_max(types, summed)
     assert asked == [("peaks", 0), ("peaks", 1)]
     assert [m.n_batches for m in found.values()] == [
         sum(c > 0 for c in column) for column in zip(*counts_by_site, strict=True)

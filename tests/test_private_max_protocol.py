@@ -9,6 +9,7 @@ import pytest
 from client.phases import peaks
 from common.config import RunConfig
 from common.errors import SecureSumError
+from server.checkpoint import Checkpoint
 from server.federation import Federation
 from server.runs import RunFolder
 from server.workflows.correct import Correct
@@ -118,14 +119,14 @@ def test_a_site_enters_its_largest_batch_only_from_min_reference_cells(tmp_path,
     assert entered[:2] == [[0, 33, 0, 0, 0], [21, 0, 0, 0, 0]]
 
 
-def test_a_holder_lost_between_the_two_sums_is_said():
+def test_a_holder_lost_between_the_two_sums_is_said(tmp_path):
     """Its first digit stands, and nobody is left who reaches the second."""
     high, low = np.zeros((1, 1024)), np.zeros((1, 1024))
     high[0, :2] = 7
     sums = iter({"thermometer": slots, "n_batches": np.array([2.0])} for slots in (high, low))
     workflow = Correct.__new__(Correct)
     workflow.config, workflow.folder = RunConfig(), None
-    workflow.secure_sum = lambda phase, **content: phase
-    workflow.federation = SimpleNamespace(run=lambda phase: Summed(next(sums), 2))
+    workflow.reached = Checkpoint(tmp_path)
+    workflow.session = SimpleNamespace(sum=lambda phase, **content: Summed(next(sums), 2))
     with pytest.raises(SecureSumError, match=r"largest batch of 'T cell' was lost"):
         workflow.maxima(["T cell"])

@@ -6,11 +6,9 @@ Bakhtiari et al. 2025 (FedscGen), doi:10.1186/s13059-025-03684-9.
 """
 
 import logging
-import time
+import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -20,24 +18,20 @@ from common.data.genes import agree
 from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
 from common.decoder_refit import solve
-from common.errors import InputError, SecureSumError, UpdateError
-from common.models.build import build_model, parameter_names, restore_model
+from common.errors import InputError, SecureSumError
+from common.models.build import build_model, restore_model
 from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, resolve
 from common.principal_axes import principal_axes
-from common.secure.by_name import coordinator_sum
-from common.strategy_names import ROBUST
+from server.checkpoint import digest_of
 from server.federation import Federation
-from server.keys import exchange_keys
+from server.rounds import Rounds
 from server.runs import RunFolder
-from strategies.by_name import enough_for, strategy_of
+from server.session import Session
+from strategies.by_name import enough_for
 from strategies.describe import Describe, SiteDescription
-from strategies.fedavg import SecureFedAvg
 from strategies.private_max import private_max
-from strategies.robust import RobustRound
-from strategies.secure_sum import SecureSum
-from strategies.training_round import TrainingRound
 
 logger = logging.getLogger("syncytium.server")
 
@@ -46,7 +40,7 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     """The phases in their order."""
     workflow = Correct(federation, config, folder, run_id)
     sites = workflow.describe()
-    exchange_keys(federation, workflow.sums)
+    workflow.session.begin()
     panel, n_cells = workflow.choose_genes(sites)
     state = workflow.initial_model(panel)
     state = workflow.train(state, panel, n_cells)
@@ -66,27 +60,19 @@ class Correct:
 
     def __post_init__(self) -> None:
         self.preset: Preset = resolve(self.config)
-        self.sums = coordinator_sum(self.config)
-        common = {
-            "backend": self.sums,
-            "run": self.run_id,
-            "min_sites": self.config.min_sites,
-            "ring_bits": self.config.ring_bits,
-            "settings": self.config.digest(),
-        }
-        self.secure_sum = partial(SecureSum, **common)
-        self.training_round = partial(self._training_round(), **common)
-
-    def _training_round(self) -> Callable[..., TrainingRound]:
-        """How a round is made of a state; its strategy is one object, which may keep momentum."""
-        if self.config.strategy in ROBUST:
-            return partial(RobustRound, config=self.config)
-        trained = parameter_names(self.preset)
-        return partial(SecureFedAvg, strategy=strategy_of(self.config), trained=trained)
+        self.session = Session(self.federation, self.config, self.run_id)
+        self.reached = self.folder.checkpoint
 
     def describe(self) -> list[SiteDescription]:
-        """What each site has, by name."""
+        """What each site has, by name.
+
+        Raises
+        ------
+        InputError
+            There is one cell type only, or a resumed run finds other sites than it began with.
+        """
         sites = self.federation.run(Describe())
+        self._same_as_before(sites)
         self.federation.names = {site.node_id: site.site for site in sites}
         self.folder.note(
             sites={s.site: {"n_genes": len(s.genes), "versions": s.versions} for s in sites}
@@ -100,17 +86,35 @@ class Correct:
             )
         return sites
 
+    def _same_as_before(self, sites: list[SiteDescription]) -> None:
+        described = {s.site: digest_of([s.genes, s.cell_types]) for s in sites}
+        before = self.reached.get("sites", described)
+        if others := sorted(set(before) ^ set(described)):
+            raise InputError(
+                f"the run began with {', '.join(before)} and {', '.join(others)} make the "
+                "difference now: resume it with the same sites, or begin anew in another folder"
+            )
+        changed = sorted(site for site in before if before[site] != described[site])
+        if changed:
+            raise InputError(
+                f"the genes or cell types of {', '.join(changed)} changed since the run began: "
+                "begin anew in another folder"
+            )
+        self.reached.save("sites", described)
+
     def choose_genes(self, sites: list[SiteDescription]) -> tuple[Panel, int]:
         """Agree on genes, then choose and scale the most variable from summed moments."""
+        if kept := self.reached.get("panel"):
+            scaling = self.reached.arrays("panel")
+            names = tuple(kept["vocabulary"]), tuple(kept["genes"])
+            return Panel(*names, scaling["mean"], scaling["sd"]), kept["n_cells"]
         vocabulary = agree(
             {site.site: site.genes for site in sites},
             join=self.config.gene_join,
             max_padded=self.config.max_padded,
             min_holders=self.config.min_sites,
         )
-        summed = self.federation.run(
-            self.secure_sum("moments", values={"vocabulary": vocabulary.genes})
-        )
+        summed = self.session.sum("moments", values={"vocabulary": vocabulary.genes})
         n_cells = summed.count("n_cells")
         moments = GeneMoments(**{**summed.values, "n_cells": n_cells})
         chosen = highly_variable(moments, self.config.n_top_genes)
@@ -122,13 +126,19 @@ class Correct:
             n_genes=len(genes),
             padded=dict(vocabulary.padded),
         )
-        return Panel(vocabulary.genes, genes, mean[chosen], sd[chosen]), n_cells
+        panel = Panel(vocabulary.genes, genes, mean[chosen], sd[chosen])
+        names = {"vocabulary": list(panel.vocabulary), "genes": list(panel.genes)}
+        scaling = {"panel": {"mean": panel.mean, "sd": panel.sd}}
+        self.reached.save("panel", {**names, "n_cells": n_cells}, scaling)
+        return panel, n_cells
 
     def initial_model(self, panel: Panel) -> State:
         """The network before training, its linear path at the pooled principal axes."""
+        if kept := self.reached.arrays("model"):
+            return kept
         model = build_model(self.preset, len(panel.genes), self.config.seed)
         if self.preset.principal_axes:
-            sums = self.federation.run(self.secure_sum("principal_axes", panel=panel)).values
+            sums = self.session.sum("principal_axes", panel=panel).values
             mean, axes = principal_axes(
                 float(sums["n_cells"]),
                 sums["sum_scaled"],
@@ -138,45 +148,14 @@ class Correct:
             model.start_at(mean, axes)
         n_parameters = sum(p.numel() for p in model.parameters())
         self.folder.note(n_parameters=n_parameters, n_rounds=self.preset.training.rounds)
-        return state_of(model)
+        state = state_of(model)
+        self.reached.save("model", {}, {"model": state})
+        return state
 
     def train(self, state: State, panel: Panel, n_cells: int) -> State:
-        """Federated rounds until they are done or the validation loss no longer falls.
-
-        A round's replies hold the validation loss of the model it started from. On stopping early
-        the state with the lowest is kept, else the last one. A round in which an update is not
-        finite leaves the state as it was.
-        """
-        best, best_loss, kept, waited = state, np.inf, 0, 0
-        for round_ in range(1, self.preset.training.rounds + 1):
-            start = time.monotonic()
-            strategy = self.training_round(state, n_cells, panel=panel)
-            try:
-                summed, reply = self.federation.run_with_reply(strategy, round_)
-            except UpdateError as error:
-                logger.warning("round %d %s", round_, error)
-                self.folder.metrics(round=round_, void=str(error))
-                continue
-            trained = strategy.step(round_, summed, reply)
-            self.folder.metrics(
-                round=round_,
-                n_sites=trained.n_sites,
-                train_loss=trained.train_loss,
-                validation_loss_before=trained.validation_loss,
-                seconds=round(time.monotonic() - start, 3),
-            )
-            loss = trained.validation_loss
-            shown = trained.train_loss if loss is None else loss
-            logger.info("round %d of %d: loss %.4f", round_, self.preset.training.rounds, shown)
-            if loss is not None and loss < best_loss:
-                best, best_loss, kept, waited = state, loss, round_ - 1, 0
-            elif loss is not None:
-                waited += 1
-            state = trained.state
-            if self.config.patience and waited >= self.config.patience:
-                self.folder.note(stopped_early=round_, kept_round=kept)
-                return best
-        return state
+        """The model after the rounds of training."""
+        rounds = Rounds(self.session, self.config, self.preset, self.folder, self.reached)
+        return rounds.train(state, panel, n_cells)
 
     def shared_types(self, sites: list[SiteDescription]) -> tuple[list[str], list[str]]:
         """Cell types that are corrected together, and those that a site alone holds.
@@ -192,7 +171,9 @@ class Correct:
 
     def maxima(self, types: list[str]) -> dict[str, int]:
         """Cells of the largest batch of each type that two batches or more hold."""
-        found = private_max(types, self.secure_sum, self.federation.run) if types else {}
+        if (kept := self.reached.get("maxima")) is not None:
+            return kept
+        found = private_max(types, self.session.sum) if types else {}
         unshifted, maxima = {}, {}
         for cell_type, maximum in found.items():
             if maximum.n_batches < 2:
@@ -204,6 +185,7 @@ class Correct:
         self.folder.note(largest_batch=maxima, unshifted_types=unshifted)
         if not maxima:
             logger.warning("no cell type is shared by two batches of the federation")
+        self.reached.save("maxima", maxima)
         return maxima
 
     def latents(
@@ -218,11 +200,14 @@ class Correct:
         references
             Latent mean of each shared type: the mean over its tied dominant batches.
         """
+        if (names := self.reached.get("references")) is not None:
+            means = self.reached.arrays("references")["mean"]
+            return self.reached.arrays("refitted"), dict(zip(names, means, strict=True))
         if not (maxima or self.preset.refit_decoder):
             return state, {}
         values = {"n_cells": n_cells, "maxima": maxima}
-        phase = self.secure_sum("latents", values=values, arrays={"model": state}, panel=panel)
-        sums = self.federation.run(phase).values
+        arrays = {"model": state}
+        sums = self.session.sum("latents", values=values, arrays=arrays, panel=panel).values
         if self.preset.refit_decoder:
             model = restore_model(self.preset, len(panel.genes), state)
             model.set_linear_decoder(*solve(sums["latent_products"], sums["latent_residual"]))
@@ -230,7 +215,10 @@ class Correct:
         holders = sums["n_holders"]
         if (holders < 1).any():
             raise SecureSumError("a dominant batch was lost before it sent its mean; run again")
-        return state, dict(zip(maxima, sums["mean_latent"] / holders[:, None], strict=True))
+        means = sums["mean_latent"] / holders[:, None]
+        reached = {"refitted": state, "references": {"mean": means}}
+        self.reached.save("references", list(maxima), reached)
+        return state, dict(zip(maxima, means, strict=True))
 
     def correct(
         self,
@@ -249,6 +237,8 @@ class Correct:
             "shape": shape_card(self.preset.shape),
             "versions": versions,
         }
+        # A run that stopped in this phase has left one of its own.
+        shutil.rmtree(self.folder.path / "bundle", ignore_errors=True)
         Bundle(state, panel, references, card).save(self.folder.path / "bundle")
         arrays = {"model": state}
         if references:
@@ -260,9 +250,7 @@ class Correct:
             "unshifted": [t for t in (*types, *alone) if t not in references],
             "alone": alone,
         }
-        summed = self.federation.run(
-            self.secure_sum("correct", values=values, arrays=arrays, panel=panel)
-        )
+        summed = self.session.sum("correct", values=values, arrays=arrays, panel=panel)
         self.folder.note(
             n_corrected=summed.count("n_cells"),
             n_shifted=summed.count("n_shifted"),

@@ -1,0 +1,72 @@
+"""Which sites a run lost, when and why, and when they came back."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from server.runs import RunFolder
+
+# Losses of one site after which it is not waited for any more.
+OFTEN = 3
+
+
+@dataclass
+class Loss:
+    """A site that was lost.
+
+    Parameters
+    ----------
+    site, phase, reason
+        Who, in which phase, and why as far as the coordinator knows.
+    may_return
+        It did not answer: a lost node, a killed process. Not a site that answered with an error,
+        and not one that is lost for the third time.
+    time, returned
+        When; ``returned`` is "" before it takes part again.
+    """
+
+    site: str
+    phase: str
+    reason: str
+    may_return: bool
+    time: str
+    returned: str = ""
+
+
+class Losses:
+    """The losses of a run, kept in ``run.json``: all as ``losses``, open ones as ``lost_sites``."""
+
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
+        self.open: dict[int, Loss] = {}
+        self._earlier = folder.entry("losses", [])
+        self._all: list[Loss] = []
+
+    def enter(self, node_id: int, site: str, phase: str, reason: str, may_return: bool) -> None:
+        """A site is lost."""
+        # What fails every time would hold up the others every time.
+        again = sum(loss.site == site for loss in self._all) < OFTEN - 1
+        loss = Loss(site, phase, reason, may_return and again, _now())
+        self.open[node_id] = loss
+        self._all.append(loss)
+        self._note()
+
+    def returned(self, node_id: int) -> None:
+        """A lost site takes part again."""
+        self.open.pop(node_id).returned = _now()
+        self._note()
+
+    def moved(self, node_id: int, now: int) -> None:
+        """A lost site has come back as another node."""
+        self.open[now] = self.open.pop(node_id)
+
+    def _note(self) -> None:
+        entries: dict[str, Any] = {
+            "losses": [*self._earlier, *(asdict(loss) for loss in self._all)]
+        }
+        entries["lost_sites"] = {loss.site: loss.reason for loss in self.open.values()}
+        self.folder.note(**entries)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

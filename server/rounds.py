@@ -1,0 +1,163 @@
+"""The training rounds of a workflow: until they are done, or the loss no longer falls."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from common.config import RunConfig
+from common.errors import UpdateError
+from common.models.build import parameter_names
+from common.models.state import State
+from common.panel import Panel
+from common.presets import Preset
+from common.strategy_names import ROBUST
+from server.checkpoint import Checkpoint
+from server.runs import RunFolder
+from server.session import Session
+from strategies.by_name import strategy_of
+from strategies.fedavg import SecureFedAvg
+from strategies.momentum import momentum_of, restore_momentum
+from strategies.robust import RobustRound
+from strategies.training_round import TrainedRound, TrainingRound
+
+logger = logging.getLogger("syncytium.server")
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far the training is.
+
+    Parameters
+    ----------
+    state, round_
+        The model after this round.
+    best, best_loss, kept
+        The model with the lowest validation loss, that loss, and after which round it was.
+    waited
+        Rounds since without a lower one.
+    """
+
+    state: State
+    round_: int = 0
+    best: State = field(default_factory=dict)
+    best_loss: float = np.inf
+    kept: int = 0
+    waited: int = 0
+
+    def after(self, trained: TrainedRound) -> "Reached":
+        """With one round more; its replies hold the loss of the model it started from."""
+        loss, round_ = trained.validation_loss, self.round_ + 1
+        going_on = replace(self, state=trained.state, round_=round_)
+        if loss is None:
+            return going_on
+        if loss < self.best_loss:
+            return replace(going_on, best=self.state, best_loss=loss, kept=self.round_, waited=0)
+        return replace(going_on, waited=self.waited + 1)
+
+
+class Rounds:
+    """Federated rounds of one model.
+
+    Parameters
+    ----------
+    session
+        Runs them.
+    config, preset
+        The run's settings.
+    folder, checkpoint
+        Receive a line and the state after each round.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        config: RunConfig,
+        preset: Preset,
+        folder: RunFolder,
+        checkpoint: Checkpoint,
+    ):
+        self.session = session
+        self.config = config
+        self.n_rounds = preset.training.rounds
+        self.folder = folder
+        self.checkpoint = checkpoint
+        # One object for all rounds: it may keep momentum.
+        self.strategy = None if config.strategy in ROBUST else strategy_of(config)
+        self._make: Callable[..., TrainingRound] = (
+            partial(RobustRound, config=config)
+            if self.strategy is None
+            else partial(SecureFedAvg, strategy=self.strategy, trained=parameter_names(preset))
+        )
+
+    def train(self, state: State, panel: Panel, n_cells: int) -> State:
+        """The trained model.
+
+        On stopping early the state with the lowest validation loss is kept, else the last one. A
+        round in which an update is not finite leaves the state as it was.
+        """
+        reached = self._go_on(state)
+        patience = self.config.patience
+        while reached.round_ < self.n_rounds and not (patience and reached.waited >= patience):
+            reached = self._round(reached, panel, n_cells)
+            self._save(reached)
+        if patience and reached.waited >= patience:
+            self.folder.note(stopped_early=reached.round_, kept_round=reached.kept)
+            return reached.best
+        return reached.state
+
+    def _round(self, reached: Reached, panel: Panel, n_cells: int) -> Reached:
+        start, round_ = time.monotonic(), reached.round_ + 1
+
+        def make() -> TrainingRound:
+            return self._make(reached.state, n_cells, panel=panel, **self.session.settings())
+
+        try:
+            phase, summed, reply = self.session.run(make, round_)
+        except UpdateError as error:
+            logger.warning("round %d %s", round_, error)
+            self.folder.metrics(round=round_, void=str(error))
+            return replace(reached, round_=round_)
+        trained = phase.step(round_, summed, reply)
+        self.folder.metrics(
+            round=round_,
+            n_sites=trained.n_sites,
+            train_loss=trained.train_loss,
+            validation_loss_before=trained.validation_loss,
+            seconds=round(time.monotonic() - start, 3),
+        )
+        loss = trained.validation_loss
+        shown = trained.train_loss if loss is None else loss
+        logger.info("round %d of %d: loss %.4f", round_, self.n_rounds, shown)
+        return reached.after(trained)
+
+    def _save(self, reached: Reached) -> None:
+        values = {
+            "round": reached.round_,
+            "best_loss": None if np.isinf(reached.best_loss) else reached.best_loss,
+            "kept": reached.kept,
+            "waited": reached.waited,
+        }
+        momentum = momentum_of(self.strategy) if self.strategy else {}
+        arrays = {"trained": reached.state, "best": reached.best, "momentum": momentum}
+        self.checkpoint.save("rounds", values, arrays)
+
+    def _go_on(self, state: State) -> Reached:
+        kept = self.checkpoint.get("rounds")
+        if kept is None:
+            return Reached(state)
+        if self.strategy:
+            restore_momentum(self.strategy, self.checkpoint.arrays("momentum"))
+        self.folder.keep_rounds(kept["round"])
+        best_loss = np.inf if kept["best_loss"] is None else kept["best_loss"]
+        return Reached(
+            self.checkpoint.arrays("trained"),
+            kept["round"],
+            self.checkpoint.arrays("best"),
+            best_loss,
+            kept["kept"],
+            kept["waited"],
+        )

@@ -1,0 +1,109 @@
+"""The sums of a run over one set of keys, and new keys when a lost site comes back."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flwr.app import Message
+
+from common.config import RunConfig
+from common.errors import SiteLost
+from common.secure.by_name import coordinator_sum
+from common.session import session_name
+from server.federation import Federation
+from server.keys import exchange_keys
+from strategies.secure_sum import SecureSum, Summed
+
+logger = logging.getLogger("syncytium.server")
+Phase = TypeVar("Phase", bound=SecureSum)
+
+TRIES = 3
+
+
+class Session:
+    """Runs phases, as often as it takes where the run waits for lost sites.
+
+    Parameters
+    ----------
+    federation
+        The sites.
+    config
+        The run's settings.
+    run_id
+        Flower's id of the run.
+    """
+
+    def __init__(self, federation: Federation, config: RunConfig, run_id: str):
+        self.federation = federation
+        self.config = config
+        self.run_id = run_id
+        self._number = 0
+        self._sums = coordinator_sum(config)
+
+    def begin(self) -> None:
+        """Exchange keys, in the place of any before."""
+        for left in reversed(range(TRIES)):
+            self.federation.session = str(self._number)
+            self._sums = coordinator_sum(self.config)
+            try:
+                return exchange_keys(self.federation, self._sums)
+            except SiteLost:
+                if not left:
+                    raise
+                self.federation.wait_for_lost()
+                self._number += 1
+
+    def settings(self) -> dict[str, Any]:
+        """What every sum of this session is made with."""
+        return {
+            "backend": self._sums,
+            "run": session_name(self.run_id, str(self._number)),
+            "min_sites": self.config.min_sites,
+            "ring_bits": self.config.ring_bits,
+            "settings": self.config.digest(),
+        }
+
+    def sum(self, phase: str, **content: Any) -> Summed:
+        """The masked fields of a phase, summed; ``content`` is as of ``SecureSum``."""
+        return self.run(lambda: SecureSum(phase, **content, **self.settings()))[1]
+
+    def run(self, make: Callable[[], Phase], round_: int = 0) -> tuple[Phase, Summed, Message]:
+        """A phase, its result, and one of its replies.
+
+        Parameters
+        ----------
+        make
+            Makes the phase, with :meth:`settings`, anew for each try.
+        round_
+            Of the training; 0 otherwise.
+
+        Raises
+        ------
+        SiteFailure, SecureSumError, UpdateError
+            As :meth:`~server.federation.Federation.run`.
+        """
+        for left in reversed(range(TRIES)):
+            if self.config.on_site_error == "continue" and self.config.readmit:
+                self._readmit()
+            try:
+                phase = make()
+                return phase, *self.federation.run_with_reply(phase, round_)
+            except SiteLost:
+                if not left:
+                    raise
+                self.federation.wait_for_lost()
+                self._renew()
+        raise AssertionError("unreachable")
+
+    def _readmit(self) -> None:
+        # Only all together: a second set of sites in the sums of the same cells would show a part.
+        if self.federation.losses.open and self.federation.all_returned():
+            self._renew()
+
+    def _renew(self) -> None:
+        logger.info("all sites are back: they exchange keys anew")
+        self._number += 1
+        self.begin()
+        if self._sums.masks:
+            # To the sites it is as another run, which has to begin with all of them.
+            self.federation.run(SecureSum("roll_call", **self.settings()))
