@@ -127,7 +127,7 @@ class RunProgress:
         self._round = line["round"]
         of = f"  round {self._round} of {self._rounds}"
         if "void" in line:
-            self._say(f"{of}: does not count, {line['void']}")
+            self._say(f"{of}: {line['void']}")
             return
         self._loss = line["validation_loss_before"] or line["train_loss"]
         self._say(f"{of}: loss {self._loss:.4f}, {line['n_sites']} sites, {line['seconds']:.1f} s")

@@ -1,7 +1,7 @@
 """What `docker compose up` needs once: certificates, keys, and a file of cells for each site.
 
 On real machines each hospital and the coordinator make their own (docs/deployment.md).
-`python setup.py N_SITES [FOLDER]`: FOLDER holds a .h5ad per site; without one they are simulated.
+`python setup.py N_SITES FOLDER`: FOLDER holds a .h5ad per site; without any, sites are simulated.
 """
 
 import os
@@ -37,7 +37,8 @@ def site(number: int, n_sites: int, given: Path | None) -> None:
     shutil.copy(folder / "keys" / f"{NODE}.pub", STATE / "nodes" / f"{name}.pub")
     cells = folder / "data/site.h5ad"
     if given is not None:
-        shutil.copy(given, cells)
+        shutil.copy(given, cells.with_suffix(".part"))
+        cells.with_suffix(".part").replace(cells)
     elif not cells.exists():
         plan = SimulationPlan(n_sites=n_sites, n_cells=CELLS_PER_SITE * n_sites, seed=SEED)
         simulate_site(plan, number - 1).write_h5ad(cells.with_suffix(".part"))
@@ -45,11 +46,13 @@ def site(number: int, n_sites: int, given: Path | None) -> None:
     print(f"{name}: keys and cells are there", flush=True)
 
 
-def main(n_sites: int, folder: Path | None) -> None:
+def main(n_sites: int, folder: Path) -> None:
     """Everything, unless it is there."""
-    files = sorted(folder.glob("*.h5ad")) if folder else []
-    if files and len(files) != n_sites:
-        sys.exit(f"{folder} holds {len(files)} .h5ad files; docker-compose.yml has {n_sites} sites")
+    files = sorted(folder.glob("*.h5ad")) if folder.is_dir() else []
+    if folder.is_dir() and len(files) != n_sites:
+        sys.exit(
+            f"SYNCYTIUM_DATA holds {len(files)} .h5ad files; docker-compose.yml has {n_sites} sites"
+        )
     certificates()
     for number in range(1, n_sites + 1):
         site(number, n_sites, files[number - 1] if files else None)
@@ -59,4 +62,4 @@ def main(n_sites: int, folder: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(int(sys.argv[1]), Path(sys.argv[2]))

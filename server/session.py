@@ -17,8 +17,6 @@ from strategies.secure_sum import SecureSum, Summed
 logger = logging.getLogger("syncytium.server")
 Phase = TypeVar("Phase", bound=SecureSum)
 
-TRIES = 3
-
 
 class Session:
     """Runs phases, as often as it takes where the run waits for lost sites.
@@ -42,14 +40,12 @@ class Session:
 
     def begin(self) -> None:
         """Exchange keys, in the place of any before."""
-        for left in reversed(range(TRIES)):
+        while True:
             self.federation.session = str(self._number)
             self._sums = coordinator_sum(self.config)
             try:
                 return exchange_keys(self.federation, self._sums)
             except SiteLost:
-                if not left:
-                    raise
                 self.federation.wait_for_lost()
                 self._number += 1
 
@@ -82,18 +78,15 @@ class Session:
         SiteFailure, SecureSumError, UpdateError
             As :meth:`~server.federation.Federation.run`.
         """
-        for left in reversed(range(TRIES)):
+        while True:
             if self.config.on_site_error == "continue" and self.config.readmit:
                 self._readmit()
             try:
                 phase = make()
                 return phase, *self.federation.run_with_reply(phase, round_)
             except SiteLost:
-                if not left:
-                    raise
                 self.federation.wait_for_lost()
                 self._renew()
-        raise AssertionError("unreachable")
 
     def _readmit(self) -> None:
         # Only all together: a second set of sites in the sums of the same cells would show a part.
@@ -101,9 +94,14 @@ class Session:
             self._renew()
 
     def _renew(self) -> None:
-        logger.info("all sites are back: they exchange keys anew")
-        self._number += 1
-        self.begin()
-        if self._sums.masks:
-            # To the sites it is as another run, which has to begin with all of them.
-            self.federation.run(SecureSum("roll_call", **self.settings()))
+        while True:
+            logger.info("all sites are back: they exchange keys anew")
+            self._number += 1
+            self.begin()
+            try:
+                if self._sums.masks:
+                    # To the sites it is as another run, which has to begin with all of them.
+                    self.federation.run(SecureSum("roll_call", **self.settings()))
+                return
+            except SiteLost:
+                self.federation.wait_for_lost()

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cli.progress import PHASES, RunProgress
-from tests.small_sites import federate, three_sites, write_sites
+from tests.small_sites import OPTIONAL, federate, three_sites, write_sites
 
 
 class Folder:
@@ -33,6 +33,7 @@ class Folder:
 
     def round(self, number, loss, train_loss=0.75):
         line = {"round": number, "validation_loss_before": loss, "train_loss": train_loss}
+        line |= {"n_sites": 4}
         self.append("metrics.jsonl", {"time": self.now(), **line, "seconds": 1.26})
 
     def run(self, **entries):
@@ -109,13 +110,50 @@ def test_rounds_and_their_loss(folder):
     folder.run(n_rounds=3)
     folder.round(1, 0.5)
     folder.progress.update()
-    assert folder.said() == ["  round 1 of 3: loss 0.5000, 1.3 s"]
+    assert folder.said() == ["  round 1 of 3: loss 0.5000, 4 sites, 1.3 s"]
     # Sites too small for validation cells have a training loss alone.
     folder.round(2, None)
     folder.round(3, 0.25)
     folder.progress.update()
-    expected = ["  round 2 of 3: loss 0.7500, 1.3 s", "  round 3 of 3: loss 0.2500, 1.3 s"]
+    expected = [
+        "  round 2 of 3: loss 0.7500, 4 sites, 1.3 s",
+        "  round 3 of 3: loss 0.2500, 4 sites, 1.3 s",
+    ]
     assert folder.said() == expected
+
+
+def test_a_round_that_does_not_count(folder):
+    folder.run(n_rounds=2)
+    line = {"time": folder.now(), "round": 1, "void": "does not count: site-2: diverged"}
+    folder.append("metrics.jsonl", line)
+    folder.progress.update()
+    assert folder.said() == ["  round 1 of 2: does not count: site-2: diverged"]
+
+
+LOSS = {"site": "b", "time": "10:00", "reason": "no answer within 5 s", "returned": ""}
+
+
+def test_a_lost_site_and_its_return(folder):
+    folder.run(losses=[LOSS])
+    folder.progress.update()
+    folder.progress.update()
+    assert folder.said() == ["  lost b: no answer within 5 s"]
+    folder.run(losses=[LOSS | {"returned": "10:05"}])
+    folder.progress.update()
+    folder.progress.update()
+    assert folder.said() == ["  b is back"]
+
+
+def test_a_resumed_run_does_not_tell_what_was_told(folder):
+    folder.run(losses=[LOSS], n_rounds=3)
+    folder.message("fit", 1_000_000)
+    folder.round(1, 0.5)
+    resumed = RunProgress(folder.path, Console(file=folder.screen, width=100), resumed=True)
+    resumed.update()
+    assert folder.said() == []
+    folder.round(2, 0.25)
+    resumed.update()
+    assert folder.said() == ["  round 2 of 3: loss 0.2500, 4 sites, 1.3 s"]
 
 
 def test_what_one_look_finds_is_told_in_its_order(folder):
@@ -128,8 +166,8 @@ def test_what_one_look_finds_is_told_in_its_order(folder):
     folder.progress.update()
     assert folder.said() == [
         "training (0.0 MB sent)",
-        "  round 1 of 2: loss 0.5000, 1.3 s",
-        "  round 2 of 2: loss 0.2500, 1.3 s",
+        "  round 1 of 2: loss 0.5000, 4 sites, 1.3 s",
+        "  round 2 of 2: loss 0.2500, 4 sites, 1.3 s",
         "decoder and reference means (0.0 MB sent)",
     ]
 
@@ -170,15 +208,15 @@ def test_a_terminal_shows_a_bar(terminal):
     assert "starting Flower" in terminal.screen.getvalue()
 
 
-def test_the_bar_shows_round_loss_and_bytes(terminal):
-    terminal.run(n_rounds=3)
+def test_the_bar_shows_sites_round_loss_and_bytes(terminal):
+    terminal.run(n_rounds=3, sites={"a": {}, "b": {}, "c": {}}, lost_sites={"b": "gone"})
     terminal.message("fit", 12_300_000)
     terminal.round(1, 0.5)
     with terminal.progress:
         terminal.progress.update()
     shown = terminal.screen.getvalue()
     assert "training" in shown
-    assert "round 2/3 · loss 0.5000 · 12.3 MB sent" in shown
+    assert "round 2/3 · loss 0.5000 · 2 sites · 12.3 MB sent" in shown
     # A line per step is for logs.
     assert "round 1 of 3" not in shown
 
@@ -206,7 +244,8 @@ def test_a_whole_run(tmp_path):
     assert folder.progress.update()["status"] == "finished"
     said = folder.said()
     # Every phase in its order, and every round.
-    assert [line.partition(" (")[0] for line in said if "MB sent" in line] == list(PHASES.values())
+    shown = [line.partition(" (")[0] for line in said if "MB sent" in line]
+    assert shown == [words for phase, words in PHASES.items() if phase not in OPTIONAL]
     rounds = [line[:16] for line in said if "loss" in line]
     assert rounds == ["  round 1 of 2: ", "  round 2 of 2: "]
     total = sum(

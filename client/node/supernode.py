@@ -6,13 +6,18 @@ message's process is forked from one that has loaded them. What it runs is Flowe
 `flower-supernode` does the same, slower.
 """
 
+import argparse
+import importlib
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from client.node.preflight import check_coordinator, check_site
+from common.errors import SyncytiumError
 from strategies.waits import ask_again_soon
 
 FLOWER = "1.39."
@@ -36,6 +41,20 @@ def _start_superexec(command: list[str], **options: Any) -> subprocess.Popen:
     )
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """End with a clear word if the site or its way to the coordinator is not as it should be."""
+    from flwr.common.config import parse_config_args
+
+    given = [arguments.node_config] if arguments.node_config else None
+    root = arguments.root_certificates
+    try:
+        check_site(parse_config_args(given))
+        if arguments.insecure or root:
+            check_coordinator(arguments.superlink, Path(root).expanduser() if root else None)
+    except SyncytiumError as error:
+        sys.exit(f"syncytium-supernode: {error}")
+
+
 def main() -> None:
     """Flower's SuperNode with the command line's arguments."""
     import flwr
@@ -47,12 +66,15 @@ def main() -> None:
         )
         os.execvp("flower-supernode", ["flower-supernode", *sys.argv[1:]])
     from flwr.supernode import start_client_internal
-    from flwr.supernode.cli.flower_supernode import flower_supernode
+
+    # By name: the package has a function called like the module.
+    command = importlib.import_module("flwr.supernode.cli.flower_supernode")
 
     start_client_internal.time = _ShortWaits()
     start_client_internal.subprocess = SimpleNamespace(Popen=_start_superexec)
     ask_again_soon()
-    flower_supernode()
+    _check(command._parse_args_run_supernode().parse_args())
+    command.flower_supernode()
 
 
 if __name__ == "__main__":
