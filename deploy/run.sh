@@ -2,9 +2,10 @@
 set -eu
 case $1 in
   register)
+    known=$(flwr supernode list here --format json)
     for key in /state/nodes/*.pub; do
       name=$(basename "$key" .pub)
-      flwr supernode list here --format json | grep -q "\"$(cut -d' ' -f2 "$key")\"" && continue
+      case $known in *"\"$name\""*) continue ;; esac
       flwr supernode register "$key" here --name "$name"
     done ;;
   run)

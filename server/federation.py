@@ -21,7 +21,7 @@ logger = logging.getLogger("syncytium.server")
 Result = TypeVar("Result")
 
 # A poll follows after this share of the time waited: a reply is seen at most that much late.
-POLL_SHARE, FASTEST_POLL, SLOWEST_POLL = 0.003, 0.01, 0.25
+POLL_SHARE, FASTEST_POLL, SLOWEST_POLL = 0.02, 0.01, 0.25
 SETTLING = 1.0
 # A site that was lost is asked whether it is back: how long for, and how soon again.
 PROBE_SECONDS, PROBE_AGAIN = 60.0, 120.0

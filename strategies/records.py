@@ -21,6 +21,9 @@ from common.panel import Panel
 from common.secure.backend import SumContext
 
 JSON = "json"
+# Several arrays as one: Flower moves each in some five messages of its own.
+PACKED = "*"
+ALIGNED = 64
 # Flower's name for the bytes of numpy.save.
 STYPE = "numpy.ndarray"
 # Booleans, integers, floats.
@@ -32,6 +35,8 @@ def to_record(values: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) 
     blob = np.frombuffer(zlib.compress(json.dumps(values).encode(), 1), dtype=np.uint8)
     record = RecordDict({JSON: ArrayRecord({JSON: Array(blob)})})
     for group, members in arrays.items():
+        if len(members) > 1:
+            members = {PACKED: pack(members)}
         record[group] = ArrayRecord({name: to_array(array) for name, array in members.items()})
     return record
 
@@ -69,6 +74,60 @@ def from_array(array: Array) -> np.ndarray:
         raise WireError(f"an array of {dtype} cannot be read; use the same version")
     values = np.frombuffer(array.data, dtype, offset=file.tell())
     return values.reshape(shape, order="F" if fortran_order else "C")
+
+
+def pack(members: dict[str, np.ndarray]) -> np.ndarray:
+    """Arrays as one, uint8, (n,): a JSON list of names, types and shapes, then their bytes.
+
+    Raises
+    ------
+    WireError
+        They are not plain numbers.
+    """
+    arrays = {name: np.asarray(array, order="C") for name, array in members.items()}
+    for array in arrays.values():
+        if array.dtype.kind not in NUMBERS:
+            raise WireError(f"an array of {array.dtype} cannot be sent")
+    listed = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
+    head = json.dumps(listed).encode()
+    head = len(head).to_bytes(8, "little") + head
+    sizes = [len(head), *(array.nbytes for array in arrays.values())]
+    starts = np.cumsum([0, *(_aligned(size) for size in sizes)])
+    blob = np.zeros(starts[-1], dtype=np.uint8)
+    blob[: len(head)] = np.frombuffer(head, dtype=np.uint8)
+    for start, array in zip(starts[1:], arrays.values(), strict=False):
+        blob[start : start + array.nbytes] = array.reshape(-1).view(np.uint8)
+    return blob
+
+
+def unpack(blob: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of :func:`pack`, as read-only views.
+
+    Raises
+    ------
+    WireError
+        It is not as :func:`pack` makes it.
+    """
+    try:
+        end = 8 + int.from_bytes(blob[:8].tobytes(), "little")
+        listed = json.loads(blob[8:end].tobytes())
+        start, members = _aligned(end), {}
+        for name, kind, shape in listed:
+            dtype = np.dtype(kind)
+            if dtype.kind not in NUMBERS or min(shape, default=0) < 0:
+                raise ValueError(f"{name!r} is {kind} {shape}")
+            size = math.prod(shape) * dtype.itemsize
+            if len(blob) < start + size:
+                raise ValueError(f"{name!r} is cut off")
+            members[name] = blob[start : start + size].view(dtype).reshape(shape)
+            start += _aligned(size)
+    except (ValueError, TypeError) as error:
+        raise WireError(f"packed arrays cannot be read ({error}); use the same version") from None
+    return members
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNED) * ALIGNED
 
 
 def content_bytes(record: RecordDict) -> int:
@@ -128,7 +187,11 @@ def content_digest(
 def arrays_of(record: RecordDict, group: str) -> dict[str, np.ndarray]:
     """A group of arrays of a message; empty if it has none of that name."""
     members = record.array_records.get(group)
-    return {} if members is None else {name: from_array(array) for name, array in members.items()}
+    if members is None:
+        return {}
+    if PACKED in members:
+        return unpack(from_array(members[PACKED]))
+    return {name: from_array(array) for name, array in members.items()}
 
 
 def panel_parts(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -1,0 +1,212 @@
+"""Runs over real nodes, each a process of its own, that are killed at random moments."""
+
+import json
+import random
+import signal
+import time
+
+import anndata
+import numpy as np
+import psutil
+import pytest
+
+from bench.nodes import LINK, nodes, with_children
+from common.bundle import Bundle
+from tests.small_sites import (
+    TINY,
+    federate,
+    leftovers,
+    lines,
+    run_json,
+    site,
+    three_sites,
+    write_sites,
+)
+
+NAMES = ["site-1", "site-2", "site-3", "site-4"]
+ROUNDS = 4
+SETTINGS = {**TINY, "rounds": ROUNDS, "n_sites": 4, "min_sites": 3}
+SECONDS = 420.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    fourth = site({("t", "A"): 40, ("t", "B"): 35}, seed=4)
+    return write_sites(tmp_path_factory.mktemp("nodes") / "data", [*three_sites(), fourth])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    """The same in one process, simulated."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    values = {key: value for key, value in SETTINGS.items() if key != "n_sites"}
+    federate(out, data, 4, **values)
+    return out
+
+
+def start_site(federation, data, name, **config):
+    output = str(federation.folder / name)
+    path = str(data / f"{name}.h5ad")
+    federation.start_site(name, data_path=path, output_dir=output, name=name, **config)
+
+
+@pytest.fixture
+def federation(data, tmp_path):
+    with nodes(tmp_path / "nodes") as started:
+        for name in NAMES:
+            start_site(started, data, name)
+        yield started
+
+
+def start_run(federation, *options, **settings):
+    conf = federation.folder / "conf.toml"
+    values = {key.replace("_", "-"): value for key, value in {**SETTINGS, **settings}.items()}
+    conf.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))
+    out = str(federation.folder / "run")
+    run = ["run", str(conf), "--superlink", LINK, "--out", out, *options]
+    return federation.syncytium(*run)
+
+
+def said(federation):
+    return (federation.folder / "run.log").read_text()
+
+
+def wait_until(reached, what, process=None):
+    end = time.monotonic() + SECONDS
+    while not (found := reached()):
+        assert time.monotonic() < end, what
+        assert process is None or process.poll() is None, what
+        time.sleep(0.02)
+    return found
+
+
+def n_rounds(federation):
+    path = federation.folder / "run/metrics.jsonl"
+    return len(lines(path)) if path.exists() else 0
+
+
+def some_time_in_training(federation, process):
+    """A random moment between two rounds' ends; the seed is shown when the test fails."""
+    seed = random.SystemRandom().randrange(10**6)
+    print("moment", seed)
+    rng = random.Random(seed)
+    after = rng.randrange(1, ROUNDS - 1)
+    wait_until(lambda: n_rounds(federation) >= after, f"round {after}", process)
+    time.sleep(rng.uniform(0.0, 3.0))
+
+
+def assert_same_model(federation, other):
+    one, two = (Bundle.load(run / "bundle") for run in (federation.folder / "run", other))
+    for name, value in two.state.items():
+        np.testing.assert_array_equal(one.state[name], value, err_msg=name)
+    assert list(one.references) == list(two.references)
+
+
+def assert_corrected(federation, other, names):
+    for name in names:
+        own = anndata.read_h5ad(federation.folder / name / "corrected.h5ad")
+        simulated = anndata.read_h5ad(other / "sites" / name / "corrected.h5ad")
+        np.testing.assert_array_equal(own.obsm["decoded"], simulated.obsm["decoded"])
+    for name in NAMES:
+        assert leftovers(federation.folder / name) in ([], ["participants.lock"])
+
+
+def test_a_run_over_nodes_equals_the_simulation(federation, undisturbed):
+    process = start_run(federation)
+    assert process.wait(SECONDS) == 0, said(federation)
+    assert_same_model(federation, undisturbed)
+    assert_corrected(federation, undisturbed, NAMES)
+    # The sites run what the coordinator's run brought, not what is installed beside them.
+    text = said(federation)
+    assert "4 sites" in text
+    assert "at each site, in its output-dir" in text
+
+
+def test_a_killed_client_process_costs_time_alone(federation, undisturbed):
+    process = start_run(federation, on_site_error="wait")
+    some_time_in_training(federation, process)
+
+    def working():
+        top = with_children(federation.sites["site-2"])
+        servers = [p for p in top if "multiprocessing.forkserver" in " ".join(p.cmdline())]
+        return [child for server in servers for child in server.children()]
+
+    (working_one, *_) = wait_until(working, "no process works on a message", process)
+    working_one.send_signal(signal.SIGKILL)
+    assert process.wait(SECONDS) == 0, said(federation)
+    assert_same_model(federation, undisturbed)
+    assert_corrected(federation, undisturbed, NAMES)
+    (loss,) = run_json(federation.folder / "run")["losses"]
+    assert loss["site"] == "site-2"
+    assert loss["returned"]
+    assert "lost site-2" in said(federation)
+    assert "site-2 is back" in said(federation)
+
+
+def test_a_killed_node_that_is_started_again_takes_part_again(federation, data, undisturbed):
+    process = start_run(federation, on_site_error="wait")
+    some_time_in_training(federation, process)
+    federation.kill(federation.sites["site-2"])
+    start_site(federation, data, "site-2")
+    assert process.wait(SECONDS) == 0, said(federation)
+    assert_same_model(federation, undisturbed)
+    assert_corrected(federation, undisturbed, NAMES)
+    losses = run_json(federation.folder / "run")["losses"]
+    assert {loss["site"] for loss in losses} == {"site-2"}
+    assert all(loss["returned"] for loss in losses)
+
+
+def test_a_run_goes_on_without_a_killed_node(federation):
+    process = start_run(federation, on_site_error="continue")
+    some_time_in_training(federation, process)
+    federation.kill(federation.sites["site-3"])
+    assert process.wait(SECONDS) == 0, said(federation)
+    run = run_json(federation.folder / "run")
+    assert list(run["lost_sites"]) == ["site-3"]
+    assert lines(federation.folder / "run/metrics.jsonl")[-1]["n_sites"] == 3
+    for name in ("site-1", "site-2", "site-4"):
+        assert (federation.folder / name / "corrected.h5ad").exists()
+    assert not (federation.folder / "site-3/corrected.h5ad").exists()
+
+
+def test_a_killed_superlink_costs_no_round(federation, undisturbed):
+    process = start_run(federation)
+    some_time_in_training(federation, process)
+    federation.kill(federation.link)
+    assert process.wait(SECONDS) != 0
+    reached = n_rounds(federation)
+    assert run_json(federation.folder / "run")["status"] != "finished"
+    federation.start_link()
+    process = start_run(federation, "--resume")
+    assert process.wait(SECONDS) == 0, said(federation)
+    metrics = lines(federation.folder / "run/metrics.jsonl")
+    assert [line["round"] for line in metrics] == list(range(1, ROUNDS + 1))
+    assert reached >= 1
+    assert_same_model(federation, undisturbed)
+    assert_corrected(federation, undisturbed, NAMES)
+
+
+def test_a_killed_run_can_be_resumed_at_once(federation, undisturbed):
+    """The ServerApp's process alone; the SuperLink lives."""
+    process = start_run(federation)
+    some_time_in_training(federation, process)
+    for child in with_children(federation.link):
+        if "flwr-serverapp" in " ".join(child.cmdline()):
+            child.send_signal(signal.SIGKILL)
+    code = process.wait(SECONDS)
+    assert code not in (0, None)
+    assert "resume" in said(federation) or "Flower ended the run" in said(federation)
+    process = start_run(federation, "--resume")
+    assert process.wait(SECONDS) == 0, said(federation)
+    assert_same_model(federation, undisturbed)
+
+
+def test_nothing_of_a_federation_is_left_behind(data, tmp_path):
+    with nodes(tmp_path / "nodes") as federation:
+        start_site(federation, data, "site-1")
+        started = [*with_children(federation.link), *with_children(federation.sites["site-1"])]
+        # The warm process too.
+        wait_until(lambda: len(with_children(federation.sites["site-1"])) >= 3, "fork server")
+        started += with_children(federation.sites["site-1"])
+    time.sleep(1.0)
+    assert [p for p in started if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
