@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench docs install
+.PHONY: demo test test-nodes lint bench docs install
 install: $(STAMP)
 
 # torch first and with its own dependencies: the platform decides which build. The rest of the lock
@@ -26,6 +26,10 @@ venv:
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# Over nodes that are processes of their own, and are killed: some 15 minutes on 2 cores.
+test-nodes: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m nodes
 
 lint: install
 	$(BIN)/ruff check .

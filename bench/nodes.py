@@ -49,7 +49,7 @@ def with_children(process: subprocess.Popen) -> list[psutil.Process]:
 
 @dataclass
 class Nodes:
-    """A federation of processes without TLS on the loopback; logs and state in ``folder``.
+    """A federation of processes without TLS on the loopback; logs in ``folder``.
 
     ``program`` is the SuperNode that the sites run.
     """
@@ -61,8 +61,9 @@ class Nodes:
 
     def __post_init__(self) -> None:
         self.control, self.fleet = free_ports(2)
+        self.folder.mkdir(parents=True, exist_ok=True)
         home = self.folder / "home"
-        home.mkdir(parents=True)
+        home.mkdir()
         address = f"127.0.0.1:{self.control}"
         (home / "config.toml").write_text(
             f'[superlink.{LINK}]\naddress = "{address}"\ninsecure = true\n'
@@ -70,12 +71,11 @@ class Nodes:
         self.environment = environment(home)
 
     def start_link(self) -> None:
-        """Start the SuperLink, or start it again over the state that it had."""
+        """Start the SuperLink, or start it again: it has forgotten its runs and nodes."""
         self.link = self._start(
             "superlink",
             *("flower-superlink", "--insecure", "--host", "127.0.0.1"),
             *("--port", str(self.control), "--fleet-api-address", f"127.0.0.1:{self.fleet}"),
-            *("--database", str(self.folder / "state.db")),
             "--disable-runtime-dependency-installation",
         )
         end = time.monotonic() + SECONDS

@@ -28,6 +28,8 @@ ROUNDS = 4
 SETTINGS = {**TINY, "rounds": ROUNDS, "n_sites": 4, "min_sites": 3}
 SECONDS = 420.0
 
+pytestmark = pytest.mark.nodes
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

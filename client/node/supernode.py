@@ -2,16 +2,19 @@
 
 Flower's SuperNode asks for messages every 3 s and starts a process for each, which loads Flower and
 torch anew: some 6 s a message whatever the work. Here it asks several times a second, and a
-message's process is forked from one that has loaded them. What it runs is Flower's code, and
+message's process is forked from one that has loaded them. A node that ends because the coordinator
+was started anew, or by a fault, is started again. What it runs is Flower's code, and
 `flower-supernode` does the same, slower.
 """
 
 import argparse
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +25,12 @@ from strategies.waits import ask_again_soon
 
 FLOWER = "1.39."
 ASK_SECONDS = 0.25
+# Exit code of a node that ended by a fault of its own (EX_TEMPFAIL).
+AGAIN = 75
+# In the environment of the node itself, which its keeper starts.
+KEPT = "SYNCYTIUM_NODE_IS_KEPT"
+# A node that fails sooner was refused. One that had been at work is tried again for so long.
+YOUNG_SECONDS, TRY_SECONDS, PAUSE_SECONDS = 30.0, 300.0, 5.0
 
 
 class _ShortWaits:
@@ -42,17 +51,65 @@ def _start_superexec(command: list[str], **options: Any) -> subprocess.Popen:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """End with a clear word if the site or its way to the coordinator is not as it should be."""
     from flwr.common.config import parse_config_args
 
     given = [arguments.node_config] if arguments.node_config else None
     root = arguments.root_certificates
+    check_site(parse_config_args(given))
+    if arguments.insecure or root:
+        check_coordinator(arguments.superlink, Path(root).expanduser() if root else None)
+
+
+def _run(command: Any) -> None:
+    """The node itself, until it ends."""
+    from flwr.supercore.app_utils import start_parent_process_monitor
+    from flwr.supernode import start_client_internal
+
+    start_parent_process_monitor(os.getppid())
+    start_client_internal.time = _ShortWaits()
+    start_client_internal.subprocess = SimpleNamespace(Popen=_start_superexec)
+    ask_again_soon()
+    code = AGAIN
     try:
-        check_site(parse_config_args(given))
-        if arguments.insecure or root:
-            check_coordinator(arguments.superlink, Path(root).expanduser() if root else None)
-    except SyncytiumError as error:
-        sys.exit(f"syncytium-supernode: {error}")
+        command.flower_supernode()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+    except BaseException:
+        traceback.print_exc()
+    # Threads of Flower's may live on, and the process with them, after its loop has failed.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _keep() -> int:
+    """Start the node, and again when it ends unasked; returns its last exit code."""
+    asked: list[int] = []
+    node: subprocess.Popen | None = None
+
+    def stop(number: int, frame: Any) -> None:
+        asked.append(number)
+        if node is not None:
+            node.send_signal(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    tried_until = 0.0
+    while True:
+        started = time.monotonic()
+        command = [sys.executable, "-m", "client.node.supernode", *sys.argv[1:]]
+        node = subprocess.Popen(command, env={**os.environ, KEPT: "1"})
+        code = node.wait()
+        now = time.monotonic()
+        # 0 unasked: the coordinator was started anew and does not know it.
+        if code in (0, AGAIN) or now - started > YOUNG_SECONDS:
+            tried_until = now + TRY_SECONDS
+        if asked or now > tried_until:
+            return code
+        print(f"syncytium-supernode: the node ended ({code}) and is started again", file=sys.stderr)
+        time.sleep(PAUSE_SECONDS)
+        if asked:
+            return code
 
 
 def main() -> None:
@@ -65,16 +122,16 @@ def main() -> None:
             file=sys.stderr,
         )
         os.execvp("flower-supernode", ["flower-supernode", *sys.argv[1:]])
-    from flwr.supernode import start_client_internal
-
     # By name: the package has a function called like the module.
     command = importlib.import_module("flwr.supernode.cli.flower_supernode")
-
-    start_client_internal.time = _ShortWaits()
-    start_client_internal.subprocess = SimpleNamespace(Popen=_start_superexec)
-    ask_again_soon()
-    _check(command._parse_args_run_supernode().parse_args())
-    command.flower_supernode()
+    if KEPT in os.environ:
+        _run(command)
+        return
+    try:
+        _check(command._parse_args_run_supernode().parse_args())
+    except SyncytiumError as error:
+        sys.exit(f"syncytium-supernode: {error}")
+    sys.exit(_keep())
 
 
 if __name__ == "__main__":
