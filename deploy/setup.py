@@ -15,16 +15,16 @@ from common.data.simulator import SimulationPlan, simulate_site
 from common.site_key import write_site_key
 
 APP = 49999
-STATE, SITES, RESULTS = Path("/state"), Path("/sites"), Path("/results")
+COORDINATOR, SITES, RESULTS = Path("/coordinator"), Path("/sites"), Path("/results")
 CELLS_PER_SITE, SEED = 1000, 42
 
 
 def certificates() -> None:
     """The coordinator's TLS, and the authority's certificate for every site."""
-    if not (STATE / "tls/server.crt").exists():
-        make_authority(STATE / "tls")
-        make_server_certificate(STATE / "tls", ["superlink", "localhost", "127.0.0.1"])
-    shutil.copy(STATE / "tls/ca.crt", "/ca/ca.crt")
+    if not (COORDINATOR / "tls/server.crt").exists():
+        make_authority(COORDINATOR / "tls")
+        make_server_certificate(COORDINATOR / "tls", ["superlink", "localhost", "127.0.0.1"])
+    shutil.copy(COORDINATOR / "tls/ca.crt", "/ca/ca.crt")
 
 
 def site(number: int, n_sites: int, given: Path | None) -> None:
@@ -33,8 +33,8 @@ def site(number: int, n_sites: int, given: Path | None) -> None:
     if not (folder / "keys" / NODE).exists():
         make_node_key(folder / "keys" / NODE)
         write_site_key(folder / "keys" / SITE)
-    (STATE / "nodes").mkdir(exist_ok=True)
-    shutil.copy(folder / "keys" / f"{NODE}.pub", STATE / "nodes" / f"{name}.pub")
+    (COORDINATOR / "nodes").mkdir(exist_ok=True)
+    shutil.copy(folder / "keys" / f"{NODE}.pub", COORDINATOR / "nodes" / f"{name}.pub")
     cells = folder / "data/site.h5ad"
     if given is not None:
         shutil.copy(given, cells.with_suffix(".part"))
@@ -57,7 +57,13 @@ def main(n_sites: int, folder: Path) -> None:
     for number in range(1, n_sites + 1):
         site(number, n_sites, files[number - 1] if files else None)
         (RESULTS / f"hospital-{number}").mkdir(exist_ok=True)
-    for path in (STATE, RESULTS, *STATE.rglob("*"), *SITES.glob("*/**/*"), *RESULTS.glob("*")):
+    for path in (
+        COORDINATOR,
+        RESULTS,
+        *COORDINATOR.rglob("*"),
+        *SITES.glob("*/**/*"),
+        *RESULTS.glob("*"),
+    ):
         os.chown(path, APP, APP)
 
 
