@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -60,11 +61,11 @@ def test_a_roster_without_an_own_key(config, tmp_path):
 class Server:
     """A TLS server on the loopback with the certificate in a folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, port=0):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(folder / "server.crt", folder / "server.key")
         self.context.set_alpn_protocols(["h2"])
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening = socket.create_server(("127.0.0.1", port))
         self.address = f"localhost:{self.listening.getsockname()[1]}"
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -102,7 +103,7 @@ def serving(tmp_path):
 
 def test_the_right_certificate(tmp_path, serving):
     folder = tls(tmp_path / "tls")
-    check_coordinator(serving(folder), folder / "ca.crt")
+    assert check_coordinator(serving(folder), folder / "ca.crt") is True
 
 
 def test_another_federations_authority(tmp_path, serving):
@@ -133,7 +134,7 @@ def test_no_tls_towards_a_coordinator_that_has_it(tmp_path, serving):
 def test_a_coordinator_that_is_not_there_yet_is_waited_for(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    check_coordinator(address, tls(tmp_path / "tls") / "ca.crt")
+    assert check_coordinator(address, tls(tmp_path / "tls") / "ca.crt") is False
 
 
 def test_an_authority_that_is_none(tmp_path, serving):
@@ -157,3 +158,24 @@ def test_the_command_says_it_and_ends(tmp_path):
     assert done.stderr.splitlines()[-1].startswith(
         "syncytium-supernode: data-path = /nope: there is no such file"
     )
+
+
+def test_a_coordinator_that_comes_later_is_checked_then(config, tmp_path):
+    """Flower's node would try again for ever without a word."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    pairs = " ".join(f"{key}='{value}'" for key, value in config.items())
+    arguments = ["--insecure", "--superlink", f"localhost:{port}", "--node-config", pairs]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        arguments += ["--port", str(other.getsockname()[1])]
+    command = [sys.executable, "-m", "client.node.supernode", *arguments]
+    node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(3.0)
+        server = Server(tls(tmp_path / "tls"), port)
+        _, said = node.communicate(timeout=60)
+    finally:
+        node.kill()
+    server.listening.close()
+    assert node.returncode == 1
+    assert "speaks TLS: give --root-certificates" in said

@@ -53,7 +53,7 @@ def _writable(key: str, folder: Path) -> None:
         ) from None
 
 
-def check_coordinator(address: str, root_certificates: Path | None) -> None:
+def check_coordinator(address: str, root_certificates: Path | None) -> bool:
     """See that the coordinator's certificate is the right one; that it is not there is no fault.
 
     Parameters
@@ -62,6 +62,10 @@ def check_coordinator(address: str, root_certificates: Path | None) -> None:
         ``HOST:PORT`` of its Fleet API.
     root_certificates
         The authority's certificate, or None without TLS.
+
+    Returns
+    -------
+    Whether it was there.
 
     Raises
     ------
@@ -75,14 +79,14 @@ def check_coordinator(address: str, root_certificates: Path | None) -> None:
     try:
         connection = socket.create_connection((host, int(port)), HANDSHAKE_SECONDS)
     except OSError:
-        return
+        return False
     with connection:
         if root_certificates is None:
             if _speaks_tls(connection):
                 raise ConfigError(
                     f"{address} speaks TLS: give --root-certificates ca.crt in place of --insecure"
                 )
-            return
+            return True
         try:
             context = ssl.create_default_context(cafile=str(root_certificates))
         except (OSError, ssl.SSLError) as error:
@@ -101,7 +105,8 @@ def check_coordinator(address: str, root_certificates: Path | None) -> None:
         except ssl.SSLError as error:
             raise ConfigError(f"{address} does not speak TLS as it should: {error}") from None
         except OSError:
-            return
+            return False
+    return True
 
 
 def _mend(message: str) -> str:

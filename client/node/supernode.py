@@ -50,14 +50,18 @@ def _start_superexec(command: list[str], **options: Any) -> subprocess.Popen:
     )
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check_site(arguments: argparse.Namespace) -> None:
     from flwr.common.config import parse_config_args
 
-    given = [arguments.node_config] if arguments.node_config else None
+    check_site(parse_config_args([arguments.node_config] if arguments.node_config else None))
+
+
+def _reaches_coordinator(arguments: argparse.Namespace) -> bool:
     root = arguments.root_certificates
-    check_site(parse_config_args(given))
-    if arguments.insecure or root:
-        check_coordinator(arguments.superlink, Path(root).expanduser() if root else None)
+    if not (arguments.insecure or root):
+        # The system's own authorities, which gRPC knows.
+        return True
+    return check_coordinator(arguments.superlink, Path(root).expanduser() if root else None)
 
 
 def _run(command: Any) -> None:
@@ -82,8 +86,14 @@ def _run(command: Any) -> None:
     os._exit(code)
 
 
-def _keep() -> int:
-    """Start the node, and again when it ends unasked; returns its last exit code."""
+def _keep(arguments: argparse.Namespace) -> int:
+    """Start the node, and again when it ends unasked; returns its last exit code.
+
+    Raises
+    ------
+    ConfigError
+        The coordinator, when it is there, is not as it should be.
+    """
     asked: list[int] = []
     node: subprocess.Popen | None = None
 
@@ -94,11 +104,19 @@ def _keep() -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    tried_until = 0.0
+    tried_until, reached = 0.0, _reaches_coordinator(arguments)
     while True:
         started = time.monotonic()
         command = [sys.executable, "-m", "client.node.supernode", *sys.argv[1:]]
         node = subprocess.Popen(command, env={**os.environ, KEPT: "1"})
+        try:
+            while not reached and node.poll() is None:
+                time.sleep(PAUSE_SECONDS)
+                reached = _reaches_coordinator(arguments)
+        except SyncytiumError:
+            # Flower's node would try again for ever.
+            node.kill()
+            raise
         code = node.wait()
         now = time.monotonic()
         # 0 unasked: the coordinator was started anew and does not know it.
@@ -127,11 +145,12 @@ def main() -> None:
     if KEPT in os.environ:
         _run(command)
         return
+    arguments = command._parse_args_run_supernode().parse_args()
     try:
-        _check(command._parse_args_run_supernode().parse_args())
+        _check_site(arguments)
+        sys.exit(_keep(arguments))
     except SyncytiumError as error:
         sys.exit(f"syncytium-supernode: {error}")
-    sys.exit(_keep())
 
 
 if __name__ == "__main__":
