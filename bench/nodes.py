@@ -62,7 +62,7 @@ class Nodes:
     def __post_init__(self) -> None:
         self.control, self.fleet = free_ports(2)
         self.folder.mkdir(parents=True, exist_ok=True)
-        home = self.folder / "home"
+        self.home = home = self.folder / "home"
         home.mkdir()
         address = f"127.0.0.1:{self.control}"
         (home / "config.toml").write_text(

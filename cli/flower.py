@@ -54,10 +54,13 @@ class Flower:
         Name of a connection in FLWR_HOME's config.toml.
     home
         FLWR_HOME; None is the user's own.
+    app
+        The app that is uploaded.
     """
 
     superlink: str
     home: Path | None = None
+    app: Path = ROOT
 
     def submit(
         self, run_config: dict[str, Any], federation_config: dict[str, Any], folder: Path
@@ -73,14 +76,14 @@ class Flower:
         folder
             Where a temporary file with the run config may be written.
         """
-        if not (ROOT / "pyproject.toml").is_file():
+        if not (self.app / "pyproject.toml").is_file():
             raise RunError(
-                f"{ROOT} is not a checkout of Syncytium, and Flower uploads the app from one: "
+                f"{self.app} is not a checkout of Syncytium, and Flower uploads the app from one: "
                 "install it with `pip install --editable`, as `make install` does"
             )
         settings = folder / "run-config.toml"
         settings.write_text(tomli_w.dumps(run_config))
-        arguments = ["run", str(ROOT), self.superlink, "--run-config", str(settings)]
+        arguments = ["run", str(self.app), self.superlink, "--run-config", str(settings)]
         if federation_config:
             pairs = " ".join(f"{key}={value}" for key, value in federation_config.items())
             arguments += ["--federation-config", pairs]

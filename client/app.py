@@ -64,13 +64,14 @@ def _keys(state: RecordDict, run: str) -> SiteKeys:
 
 
 def _work(site: Site, phase: str, request: Request, keys: SiteKeys) -> RecordDict:
+    worker = importlib.import_module(f"client.phases.{phase}")
     outbox, context = Outbox(phase, site.outbox_log), None
     if phase_of(phase).masked():
         # Before anything is computed: a refusal must not tell of the site's data.
         context = request.context(site.config.digest())
         keys.count(context, phase)
         site.sums.begin(context, request.values["keys"])
-    importlib.import_module(f"client.phases.{phase}").run(site, request, outbox)
+    worker.run(site, request, outbox)
     return to_record(*outbox.seal(site.sums, context))
 
 

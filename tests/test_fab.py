@@ -5,12 +5,10 @@ import io
 import json
 import subprocess
 import sys
-import warnings
 import zipfile
 from pathlib import Path
 
 import pytest
-from flwr.cli.build import build_fab_from_disk
 
 from common.wire import PHASES
 
@@ -33,14 +31,6 @@ own = {
 }
 print(json.dumps({"files": files, "from_checkout": own}))
 """
-
-
-@pytest.fixture(scope="module")
-def fab():
-    with warnings.catch_warnings():
-        # Flower 1.39 asks pathspec for a pattern under its old name.
-        warnings.filterwarnings("ignore", "GitWildMatchPattern", DeprecationWarning)
-        return build_fab_from_disk(ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ LOADED = (
     "flwr.supernode.cli.flwr_clientapp",
     "flwr.clientapp",
     "client.node.clientapp",
+    "client.node.install",
     "torch._dynamo",
     "anndata",
     "httpcore",
