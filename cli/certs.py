@@ -6,22 +6,37 @@ from typing import Annotated
 import typer
 
 from cli.console import console, shown
+from common.errors import ConfigError
 
 
 def certs(
-    names: Annotated[
-        list[str],
-        typer.Argument(help="its host names or addresses, as sites see it"),
-    ],
     out: Annotated[Path, typer.Option(help="folder for the files")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="its host names or addresses, as sites see it"),
+    ] = None,
     days: Annotated[
         int, typer.Option(min=1, help="days the coordinator's certificate holds")
     ] = 825,
+    check: Annotated[
+        bool, typer.Option("--check", help="only say whether those there hold")
+    ] = False,
 ) -> None:
     """Make a certificate authority, if there is none, and the coordinator's certificate."""
     from common.certificates import expiry, make_authority, make_server_certificate
 
     screen = console()
+    if bool(names) == check:
+        raise ConfigError(
+            "give the coordinator's host names or addresses, or --check for files that are there"
+        )
+    if check:
+        from common.served_certificate import check_served_certificate
+
+        served, last = check_served_certificate(out)
+        text = f"holds for {', '.join(served)} until {last:%Y-%m-%d %H:%M} UTC"
+        screen.print(f"{shown(out / 'server.crt')}: {text}", markup=False)
+        return
     if not (out / "ca.crt").exists():
         make_authority(out)
     make_server_certificate(out, names, days)

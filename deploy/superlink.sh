@@ -4,6 +4,8 @@ set -eu
 mkdir -p "$HOME/.flwr"
 cp /opt/flwr.toml "$HOME/.flwr/config.toml"
 TLS=${TLS:-/coordinator/tls} NODES=${NODES:-/coordinator/nodes}
+# Flower would serve one that no site takes.
+syncytium certs --check --out "$TLS"
 register() {
   until python /opt/healthcheck.py 127.0.0.1:9099 2>/dev/null; do sleep 1; done
   for key in "$NODES"/*.pub; do

@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import shutil
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key, l
 
 from common.certificates import expiry, make_authority, make_node_key, make_server_certificate
 from common.errors import ConfigError
+from common.served_certificate import check_served_certificate
 from tests.test_cli import call, refused
 
 
@@ -111,3 +113,41 @@ def test_the_command(tmp_path):
         (tmp_path / "tls" / name).unlink()
     assert call("certs", "a.org", "--out", tmp_path / "tls").exit_code == 0
     assert (tmp_path / "tls/ca.crt").read_bytes() == authority
+
+
+def test_certificates_are_checked_before_they_are_served(tmp_path):
+    folder, other = tmp_path / "tls", tmp_path / "other"
+    with pytest.raises(ConfigError, match=r"has no usable server\.crt"):
+        check_served_certificate(folder)
+    for each in (folder, other):
+        make_authority(each)
+        make_server_certificate(each, ["coordinator.example.org", "10.0.0.7"], days=30)
+    names, until = check_served_certificate(folder)
+    assert names == ["coordinator.example.org", "10.0.0.7"]
+    assert until == expiry(folder / "server.crt")
+
+    shutil.copy(other / "ca.crt", folder / "ca.crt")
+    with pytest.raises(ConfigError, match=r"does not hold by ca\.crt"):
+        check_served_certificate(folder)
+    shutil.copy(other / "server.key", folder / "server.key")
+    with pytest.raises(ConfigError, match=r"server\.key is not the key of server\.crt"):
+        check_served_certificate(folder)
+    (folder / "server.crt").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
+    with pytest.raises(ConfigError, match="damaged"):
+        check_served_certificate(folder)
+
+
+def test_an_expired_certificate_is_not_served(tmp_path, monkeypatch):
+    monkeypatch.setattr("common.certificates.CLOCK_SKEW", timedelta(days=5))
+    make_authority(tmp_path)
+    make_server_certificate(tmp_path, ["localhost"], days=-1)
+    said = refused("certs", "--check", "--out", str(tmp_path))
+    assert "certificate has expired" in said
+    assert "syncytium certs" in said
+
+
+def test_certs_wants_names_or_a_check(tmp_path):
+    assert "host names" in refused("certs", "--out", str(tmp_path))
+    assert "host names" in refused("certs", "--check", "localhost", "--out", str(tmp_path))
+    call("certs", "localhost", "--out", str(tmp_path))
+    assert "holds for localhost until" in call("certs", "--check", "--out", tmp_path).output
