@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-nodes lint bench docs install
+.PHONY: demo test test-nodes test-containers lint bench docs install
 install: $(STAMP)
 
 # torch first and with its own dependencies: the platform decides which build. The rest of the lock
@@ -30,6 +30,10 @@ test: install
 # Over nodes that are processes of their own, and are killed: some 15 minutes on 2 cores.
 test-nodes: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m nodes
+
+# docker-compose.yml and deploy/ in a real engine: some 20 minutes on 2 cores.
+test-containers: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m engine
 
 lint: install
 	$(BIN)/ruff check .

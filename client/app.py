@@ -4,8 +4,10 @@ On a real node every message starts a new process, so a phase's worker, and torc
 imported only when the phase is called.
 """
 
+import contextlib
 import importlib
 import logging
+import time
 import traceback
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from flwr.clientapp import ClientApp
 from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated, outbox_log_of
 from common.errors import SyncytiumError
+from common.logs import LOG, facts, logged_to
 from common.policy import MB
 from common.secure.by_name import site_sum
 from common.secure.site_keys import SiteKeys
@@ -29,7 +32,16 @@ KEYS = "keys"
 
 def answer(message: Message, context: Context) -> Message:
     """Work one phase and reply; a fault is replied as an error without any of the site's values."""
+    with contextlib.ExitStack() as logs:
+        if outbox := outbox_log_of(dict(context.node_config)):
+            logs.enter_context(logged_to(logger, outbox.with_name(LOG), run=str(context.run_id)))
+        return _answer(message, context)
+
+
+def _answer(message: Message, context: Context) -> Message:
+    start = time.monotonic()
     phase = message.metadata.message_type.partition(".")[2]
+    logger.debug("phase begins", extra=facts(phase=phase, session=message.metadata.group_id))
     name = str(message.metadata.dst_node_id)
     simulated, site = is_simulated(dict(context.node_config)), None
     keys = None
@@ -44,6 +56,8 @@ def answer(message: Message, context: Context) -> Message:
         request = Request(message.content, site.policy.largest_message_mb * MB)
         content = _work(replace(site, sums=sums), phase, request, keys)
         site.policy.allow_bytes(content_bytes(content), f"was to answer {phase}")
+        done = {"bytes": content_bytes(content), "seconds": round(time.monotonic() - start, 3)}
+        logger.debug("phase done", extra=facts(phase=phase, **done))
     except Exception as error:
         kind, reason, why = _refused(error, phase, site.node.data_path if site else "", simulated)
         log = site.outbox_log if site else outbox_log_of(dict(context.node_config))
@@ -79,11 +93,16 @@ def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[
     """Kind and reason as they may leave the site, and the whole of it for its own log."""
     if isinstance(error, SyncytiumError):
         text = str(error) if path in str(error) else f"{path}: {error}"
-        logger.error("%s: %s", phase, text)
+        told = facts(event="refused", phase=phase, kind=type(error).__name__, reason=error.public)
+        logger.error("%s: %s", phase, text, extra=told)
         return type(error).__name__, text if simulated else error.public, text
-    logger.error("%s failed at %s:\n%s", phase, path, traceback.format_exc())
+    # Without the error's text, which may hold values of the data: outbox.jsonl has it.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    kind = type(error).__name__
+    told = facts(event="failed", phase=phase, kind=kind)
+    logger.error("%s failed at %s with %s:\n%s", phase, path, kind, frames, extra=told)
     reason = f" at {path}: {error}" if simulated else "; the site's own log has the reason"
-    text = f"{type(error).__name__} in phase {phase}"
+    text = f"{kind} in phase {phase}"
     return "InternalError", f"{text}{reason}", f"{text} at {path}: {error}"
 
 

@@ -1,4 +1,4 @@
-# The run of docker-compose.yml: a new one, or on with one that stopped.
+# The run of docker-compose.yml: a new one, or on with one that stopped. Arguments are `syncytium run`'s.
 set -eu
 mkdir -p "$HOME/.flwr"
 cp /opt/flwr.toml "$HOME/.flwr/config.toml"
@@ -11,4 +11,4 @@ if [ -e /results/run/run.json ]; then
   resume=--resume
 fi
 exec syncytium run /opt/syncytium/conf/correct.toml --superlink here --out /results/run $resume \
-  --set n-sites=4 --set min-sites=3 --set on-site-error=wait
+  --set n-sites=4 --set min-sites=3 --set on-site-error=wait "$@"

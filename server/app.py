@@ -8,6 +8,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from common.config import RunConfig, run_folder
 from common.errors import SyncytiumError
+from common.logs import LOG, facts, logged_to
 from server.federation import Federation
 from server.logs import speak
 from server.runs import RunFolder
@@ -30,18 +31,25 @@ def main(grid: Grid, context: Context) -> None:
     ask_again_soon()
     config = RunConfig.parse(context.run_config, where="run config")
     folder = RunFolder(run_folder(config, context.run_id), config, context.run_id)
+    with logged_to(logger, folder.path / LOG, run=str(context.run_id)):
+        _work(grid, config, folder, str(context.run_id))
+
+
+def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None:
     logger.info("run folder: %s", folder.path)
     try:
         federation = Federation(grid, config, folder)
         workflow = importlib.import_module(f"server.workflows.{config.task}")
-        workflow.run(federation, config, folder, str(context.run_id))
+        workflow.run(federation, config, folder, run_id)
     except SyncytiumError as error:
         folder.finish("failed", error=str(error), error_kind=type(error).__name__)
+        logger.debug("failed", extra=facts(kind=type(error).__name__, reason=str(error)))
         raise
     except BaseException as error:
         folder.finish(
             "failed", error=f"{type(error).__name__}: {error}", error_kind="InternalError"
         )
+        logger.debug("failed", extra=facts(kind=type(error).__name__, reason=str(error)))
         raise
     folder.finish("finished")
     logger.info("finished: %s", folder.path)

@@ -10,6 +10,7 @@ from flwr.serverapp import Grid
 
 from common.config import RunConfig
 from common.errors import SecureSumError, SiteFailure, SiteLost, UpdateError
+from common.logs import facts
 from server.losses import Losses
 from server.runs import RunFolder
 from strategies.describe import Describe
@@ -75,12 +76,19 @@ class Federation:
         self, strategy: PhaseStrategy[Result], round_: int = 0
     ) -> tuple[Result, Message]:
         """Like :meth:`run`, with one of the replies, which Flower's strategies want to see."""
+        start = time.monotonic()
         request = strategy.request(round_, self.node_ids)
         replies = self._exchange(strategy.messages(request, self.node_ids), strategy.receive)
         first = replies[0]
         while messages := strategy.follow_up(replies):
             replies = self._exchange(messages)
-        return strategy.aggregate(round_, replies), first
+        result = strategy.aggregate(round_, replies)
+        seconds = round(time.monotonic() - start, 3)
+        done = facts(
+            phase=strategy.phase, round=round_, seconds=seconds, n_sites=len(self.node_ids)
+        )
+        logger.debug("phase done", extra=done)
+        return result, first
 
     def _wait_for_sites(self) -> list[int]:
         wanted, start = self.config.n_sites, time.monotonic()

@@ -19,6 +19,7 @@ def speak() -> None:
         handler = _Print()
         handler.setFormatter(logging.Formatter("syncytium: %(message)s"))
         logger.addHandler(handler)
+        handler.setLevel(logging.INFO)
         logger.setLevel(logging.INFO)
         logger.propagate = False
     flower = logging.getLogger("flwr")

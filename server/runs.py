@@ -3,7 +3,7 @@
 import json
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def _now() -> str:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except Exception:
+    except PackageNotFoundError:
         return "unknown"
 
 

@@ -1,49 +1,39 @@
 """Runs over real nodes, each a process of its own, that are killed at random moments."""
 
 import json
-import random
 import signal
 import time
 
-import anndata
-import numpy as np
 import psutil
 import pytest
 
 from bench.nodes import LINK, nodes, with_children
-from common.bundle import Bundle
-from tests.small_sites import (
-    TINY,
-    federate,
-    leftovers,
-    lines,
-    run_json,
-    site,
-    three_sites,
-    write_sites,
+from tests.disturbed import (
+    NAMES,
+    ROUNDS,
+    SECONDS,
+    SETTINGS,
+    assert_corrected,
+    assert_same_model,
+    four_sites,
+    n_rounds,
+    simulate,
+    some_time_in_training,
+    wait_until,
 )
-
-NAMES = ["site-1", "site-2", "site-3", "site-4"]
-ROUNDS = 4
-SETTINGS = {**TINY, "rounds": ROUNDS, "n_sites": 4, "min_sites": 3}
-SECONDS = 420.0
+from tests.small_sites import lines, run_json
 
 pytestmark = pytest.mark.nodes
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    fourth = site({("t", "A"): 40, ("t", "B"): 35}, seed=4)
-    return write_sites(tmp_path_factory.mktemp("nodes") / "data", [*three_sites(), fourth])
+    return four_sites(tmp_path_factory.mktemp("nodes") / "data")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
-    """The same in one process, simulated."""
-    out = tmp_path_factory.mktemp("undisturbed") / "out"
-    values = {key: value for key, value in SETTINGS.items() if key != "n_sites"}
-    federate(out, data, 4, **values)
-    return out
+    return simulate(tmp_path_factory.mktemp("undisturbed") / "out", data)
 
 
 def start_site(federation, data, name, **config):
@@ -73,51 +63,15 @@ def said(federation):
     return (federation.folder / "run.log").read_text()
 
 
-def wait_until(reached, what, process=None):
-    end = time.monotonic() + SECONDS
-    while not (found := reached()):
-        assert time.monotonic() < end, what
-        assert process is None or process.poll() is None, what
-        time.sleep(0.02)
-    return found
-
-
-def n_rounds(federation):
-    path = federation.folder / "run/metrics.jsonl"
-    return len(lines(path)) if path.exists() else 0
-
-
-def some_time_in_training(federation, process):
-    """A random moment between two rounds' ends; the seed is shown when the test fails."""
-    seed = random.SystemRandom().randrange(10**6)
-    print("moment", seed)
-    rng = random.Random(seed)
-    after = rng.randrange(1, ROUNDS - 1)
-    wait_until(lambda: n_rounds(federation) >= after, f"round {after}", process)
-    time.sleep(rng.uniform(0.0, 3.0))
-
-
-def assert_same_model(federation, other):
-    one, two = (Bundle.load(run / "bundle") for run in (federation.folder / "run", other))
-    for name, value in two.state.items():
-        np.testing.assert_array_equal(one.state[name], value, err_msg=name)
-    assert list(one.references) == list(two.references)
-
-
-def assert_corrected(federation, other, names):
-    for name in names:
-        own = anndata.read_h5ad(federation.folder / name / "corrected.h5ad")
-        simulated = anndata.read_h5ad(other / "sites" / name / "corrected.h5ad")
-        np.testing.assert_array_equal(own.obsm["decoded"], simulated.obsm["decoded"])
-    for name in NAMES:
-        assert leftovers(federation.folder / name) in ([], ["participants.lock"])
+def outputs(federation):
+    return {name: federation.folder / name for name in NAMES}
 
 
 def test_a_run_over_nodes_equals_the_simulation(federation, undisturbed):
     process = start_run(federation)
     assert process.wait(SECONDS) == 0, said(federation)
-    assert_same_model(federation, undisturbed)
-    assert_corrected(federation, undisturbed, NAMES)
+    assert_same_model(federation.folder / "run", undisturbed)
+    assert_corrected(outputs(federation), undisturbed)
     # The sites run what the coordinator's run brought, not what is installed beside them.
     text = said(federation)
     assert "4 sites" in text
@@ -126,7 +80,7 @@ def test_a_run_over_nodes_equals_the_simulation(federation, undisturbed):
 
 def test_a_killed_client_process_costs_time_alone(federation, undisturbed):
     process = start_run(federation, on_site_error="wait")
-    some_time_in_training(federation, process)
+    some_time_in_training(federation.folder / "run", process)
 
     def working():
         top = with_children(federation.sites["site-2"])
@@ -140,8 +94,8 @@ def test_a_killed_client_process_costs_time_alone(federation, undisturbed):
             child.kill()
         time.sleep(0.02)
     assert process.wait(SECONDS) == 0, said(federation)
-    assert_same_model(federation, undisturbed)
-    assert_corrected(federation, undisturbed, NAMES)
+    assert_same_model(federation.folder / "run", undisturbed)
+    assert_corrected(outputs(federation), undisturbed)
     (loss,) = run_json(federation.folder / "run")["losses"]
     assert loss["site"] == "site-2"
     assert loss["returned"]
@@ -151,12 +105,12 @@ def test_a_killed_client_process_costs_time_alone(federation, undisturbed):
 
 def test_a_killed_node_that_is_started_again_takes_part_again(federation, data, undisturbed):
     process = start_run(federation, on_site_error="wait")
-    some_time_in_training(federation, process)
+    some_time_in_training(federation.folder / "run", process)
     federation.kill(federation.sites["site-2"])
     start_site(federation, data, "site-2")
     assert process.wait(SECONDS) == 0, said(federation)
-    assert_same_model(federation, undisturbed)
-    assert_corrected(federation, undisturbed, NAMES)
+    assert_same_model(federation.folder / "run", undisturbed)
+    assert_corrected(outputs(federation), undisturbed)
     losses = run_json(federation.folder / "run")["losses"]
     assert {loss["site"] for loss in losses} == {"site-2"}
     assert all(loss["returned"] for loss in losses)
@@ -164,7 +118,7 @@ def test_a_killed_node_that_is_started_again_takes_part_again(federation, data, 
 
 def test_a_run_goes_on_without_a_killed_node(federation):
     process = start_run(federation, on_site_error="continue")
-    some_time_in_training(federation, process)
+    some_time_in_training(federation.folder / "run", process)
     federation.kill(federation.sites["site-3"])
     assert process.wait(SECONDS) == 0, said(federation)
     run = run_json(federation.folder / "run")
@@ -177,10 +131,10 @@ def test_a_run_goes_on_without_a_killed_node(federation):
 
 def test_a_killed_superlink_costs_no_round(federation, undisturbed):
     process = start_run(federation)
-    some_time_in_training(federation, process)
+    some_time_in_training(federation.folder / "run", process)
     federation.kill(federation.link)
     assert process.wait(SECONDS) != 0
-    reached = n_rounds(federation)
+    reached = n_rounds(federation.folder / "run")
     assert run_json(federation.folder / "run")["status"] != "finished"
     federation.start_link()
     process = start_run(federation, "--resume")
@@ -188,14 +142,14 @@ def test_a_killed_superlink_costs_no_round(federation, undisturbed):
     metrics = lines(federation.folder / "run/metrics.jsonl")
     assert [line["round"] for line in metrics] == list(range(1, ROUNDS + 1))
     assert reached >= 1
-    assert_same_model(federation, undisturbed)
-    assert_corrected(federation, undisturbed, NAMES)
+    assert_same_model(federation.folder / "run", undisturbed)
+    assert_corrected(outputs(federation), undisturbed)
 
 
 def test_a_killed_run_can_be_resumed_at_once(federation, undisturbed):
     """The ServerApp's process alone; the SuperLink lives."""
     process = start_run(federation)
-    some_time_in_training(federation, process)
+    some_time_in_training(federation.folder / "run", process)
     for child in with_children(federation.link):
         if "flwr-serverapp" in " ".join(child.cmdline()):
             child.send_signal(signal.SIGKILL)
@@ -204,7 +158,7 @@ def test_a_killed_run_can_be_resumed_at_once(federation, undisturbed):
     assert "resume" in said(federation) or "Flower ended the run" in said(federation)
     process = start_run(federation, "--resume")
     assert process.wait(SECONDS) == 0, said(federation)
-    assert_same_model(federation, undisturbed)
+    assert_same_model(federation.folder / "run", undisturbed)
 
 
 def test_nothing_of_a_federation_is_left_behind(data, tmp_path):
