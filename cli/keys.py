@@ -28,7 +28,7 @@ def keys(
         write_site_key(out / SITE)
         for file, what in (
             (SITE, "signs the keys of each run; the node config's site-key"),
-            (NODE, "the SuperNode's: flower-supernode --auth-supernode-private-key"),
+            (NODE, "the SuperNode's: syncytium-supernode --auth-supernode-private-key"),
             (f"{NODE}.pub", "for the coordinator, who registers it"),
         ):
             screen.print(f"{shown(out / file)}: {what}", markup=False)

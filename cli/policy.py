@@ -33,7 +33,7 @@ def policy(
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
     screen.print(f"{shown(file)}: edit it, then name it in the node config:", markup=False)
     named = f'policy="{file.resolve()}"'
-    screen.print(f"  flower-supernode ... --node-config '{named} ...'", markup=False)
+    screen.print(f"  syncytium-supernode ... --node-config '{named} ...'", markup=False)
 
 
 def _show(rules) -> None:

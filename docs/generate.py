@@ -23,7 +23,7 @@ def settings() -> str:
         "sites: a real one says in its node config which file and which columns are read.\n",
         _keys(RunConfig),
         "\n## A site",
-        "In `flower-supernode --node-config`, by the site itself; a simulation makes them.\n",
+        "In `syncytium-supernode --node-config`, by the site itself; a simulation makes them.\n",
         _keys(NodeConfig),
         "\n## A site's policy",
         "In the file that the node config's `policy` names; `syncytium policy FILE` writes one "

@@ -45,6 +45,11 @@ def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None
         folder.finish("failed", error=str(error), error_kind=type(error).__name__)
         logger.debug("failed", extra=facts(kind=type(error).__name__, reason=str(error)))
         raise
+    except (SystemExit, KeyboardInterrupt):
+        told = "stopped from outside; --resume goes on with it"
+        folder.finish("failed", error=told, error_kind="Stopped")
+        logger.debug("failed", extra=facts(kind="Stopped", reason=told))
+        raise
     except BaseException as error:
         folder.finish(
             "failed", error=f"{type(error).__name__}: {error}", error_kind="InternalError"

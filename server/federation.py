@@ -50,7 +50,13 @@ class Federation:
         self.node_ids = self._wait_for_sites()
         # Those that the nodes were registered with, until the sites say theirs.
         self.names = {node.node_id: node.name for node in grid.get_nodes() if node.name}
+        self._introduced = False
         self._probed = 0.0
+
+    def introduce(self, names: dict[int, str]) -> None:
+        """Take the sites' own names, by node."""
+        self.names = names
+        self._introduced = True
 
     def name(self, node_id: int) -> str:
         """A site's name once it has described itself."""
@@ -206,8 +212,12 @@ class Federation:
         SiteFailure
             One is not within ``wait`` seconds, or is lost for the third time.
         """
-        if not all(loss.may_return for loss in self.losses.open.values()):
-            raise SiteFailure(f"{self._missing()} is lost again and again; mend it, then --resume")
+        for loss in self.losses.open.values():
+            if not loss.may_return:
+                raise SiteFailure(
+                    f"{loss.site} cannot be waited for ({loss.phase}: {loss.reason}), and the run "
+                    "goes on with all its sites or none: mend it, then --resume"
+                )
         end, self._probed = time.monotonic() + self.config.wait, 0.0
         logger.warning("waiting for %s", self._missing())
         while not self.all_returned(again_after=1.0):
@@ -232,13 +242,16 @@ class Federation:
             return False
         self._probed = time.monotonic()
         back = self._probe(sorted(connected))
-        if not {loss.site for loss in lost.values()} <= set(back):
+        wanted = [loss.site for loss in lost.values()]
+        # Who was lost before it said its name may be any of those that come.
+        names = wanted if self._introduced else list(back)[: len(lost)]
+        if len(names) < len(lost) or not set(names) <= set(back):
             return False
-        for node_id, loss in list(lost.items()):
-            now = back[loss.site]
+        for node_id, name in zip(list(lost), names, strict=True):
+            now = back[name]
             self.losses.moved(node_id, now)
-            self.losses.returned(now)
-            self.names[now] = loss.site
+            self.losses.returned(now, name)
+            self.names[now] = name
             self.node_ids.append(now)
         self.node_ids.sort()
         return True

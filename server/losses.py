@@ -46,14 +46,16 @@ class Losses:
         """A site is lost."""
         # What fails every time would hold up the others every time.
         again = sum(loss.site == site for loss in self._all) < OFTEN - 1
+        reason += "" if again else f"; it is lost for the {OFTEN}rd time"
         loss = Loss(site, phase, reason, may_return and again, _now())
         self.open[node_id] = loss
         self._all.append(loss)
         self._note()
 
-    def returned(self, node_id: int) -> None:
-        """A lost site takes part again."""
-        self.open.pop(node_id).returned = _now()
+    def returned(self, node_id: int, site: str) -> None:
+        """A lost site takes part again; it may have been lost before it said its name."""
+        loss = self.open.pop(node_id)
+        loss.site, loss.returned = site, _now()
         self._note()
 
     def moved(self, node_id: int, now: int) -> None:

@@ -25,3 +25,30 @@ def fab() -> bytes:
         # Flower 1.39 asks pathspec for a pattern under its old name.
         warnings.filterwarnings("ignore", "GitWildMatchPattern", DeprecationWarning)
         return build_fab_from_disk(Path(__file__).parent.parent)
+
+
+@pytest.fixture(scope="session")
+def four_site_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four small sites."""
+    from tests.disturbed import four_sites
+
+    return four_sites(tmp_path_factory.mktemp("four") / "data")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(four_site_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulated run over them that nothing disturbs."""
+    from tests.disturbed import simulate
+
+    return simulate(tmp_path_factory.mktemp("undisturbed") / "out", four_site_data)
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The containers' images, built from a clean copy of the checkout."""
+    from tests.engine import clean_copy, compose, docker
+
+    with compose(clean_copy(tmp_path_factory.mktemp("build"))) as project:
+        project.done("build", "--quiet")
+    sizes = docker("image", "ls", "--format", "{{.Repository}} {{.Size}}").splitlines()
+    print("\n".join(line for line in sizes if line.startswith("syncytium-")))

@@ -13,7 +13,7 @@ from tests.in_process import InProcessGrid
 from tests.real_sites import real_sites, run
 from tests.small_sites import federate, lines, run_json, three_sites, write_sites
 
-SETTINGS = {"rounds": 3, "deadlines": "fit=0.2,moments=0.2,peaks=0.2,reveal=0.2"}
+SETTINGS = {"rounds": 3, "deadlines": "describe=0.2,fit=0.2,moments=0.2,peaks=0.2,reveal=0.2"}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def undisturbed(data, tmp_path_factory):
 @pytest.mark.parametrize(
     ("phase", "times"),
     [
+        ("describe", {1}),
         ("moments", {1}),
         ("fit", {2}),
         ("peaks", {2}),
@@ -132,7 +133,7 @@ def test_or_not_if_that_is_not_wanted(data, tmp_path):
 def test_who_is_lost_for_the_third_time_is_not_waited_for(data, tmp_path):
     out = tmp_path / "out"
     tamper = losing("fit", 2, {1, 2, 3})
-    with pytest.raises(SiteFailure, match=r"site-2 \(.*is lost again and again"):
+    with pytest.raises(SiteFailure, match=r"site-2 cannot be waited for .*3rd time"):
         federate(out, data, 3, tamper=tamper, on_site_error="wait", wait=0.5, **SETTINGS)
     assert len(run_json(out)["losses"]) == 3
     settings = {**SETTINGS, "on_site_error": "continue", "min_sites": 2, "rounds": 6}

@@ -15,25 +15,13 @@ from tests.disturbed import (
     SETTINGS,
     assert_corrected,
     assert_same_model,
-    four_sites,
     n_rounds,
-    simulate,
     some_time_in_training,
     wait_until,
 )
 from tests.small_sites import lines, run_json
 
 pytestmark = pytest.mark.nodes
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return four_sites(tmp_path_factory.mktemp("nodes") / "data")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    return simulate(tmp_path_factory.mktemp("undisturbed") / "out", data)
 
 
 def start_site(federation, data, name, **config):
@@ -43,10 +31,10 @@ def start_site(federation, data, name, **config):
 
 
 @pytest.fixture
-def federation(data, tmp_path):
+def federation(four_site_data, tmp_path):
     with nodes(tmp_path / "nodes") as started:
         for name in NAMES:
-            start_site(started, data, name)
+            start_site(started, four_site_data, name)
         yield started
 
 
@@ -103,11 +91,13 @@ def test_a_killed_client_process_costs_time_alone(federation, undisturbed):
     assert "site-2 is back" in said(federation)
 
 
-def test_a_killed_node_that_is_started_again_takes_part_again(federation, data, undisturbed):
+def test_a_killed_node_that_is_started_again_takes_part_again(
+    federation, four_site_data, undisturbed
+):
     process = start_run(federation, on_site_error="wait")
     some_time_in_training(federation.folder / "run", process)
     federation.kill(federation.sites["site-2"])
-    start_site(federation, data, "site-2")
+    start_site(federation, four_site_data, "site-2")
     assert process.wait(SECONDS) == 0, said(federation)
     assert_same_model(federation.folder / "run", undisturbed)
     assert_corrected(outputs(federation), undisturbed)
@@ -161,9 +151,9 @@ def test_a_killed_run_can_be_resumed_at_once(federation, undisturbed):
     assert_same_model(federation.folder / "run", undisturbed)
 
 
-def test_nothing_of_a_federation_is_left_behind(data, tmp_path):
+def test_nothing_of_a_federation_is_left_behind(four_site_data, tmp_path):
     with nodes(tmp_path / "nodes") as federation:
-        start_site(federation, data, "site-1")
+        start_site(federation, four_site_data, "site-1")
         started = [*with_children(federation.link), *with_children(federation.sites["site-1"])]
         # The warm process too.
         wait_until(lambda: len(with_children(federation.sites["site-1"])) >= 3, "fork server")

@@ -18,7 +18,7 @@ from common.data.genes import agree
 from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
 from common.decoder_refit import solve
-from common.errors import InputError, SecureSumError
+from common.errors import InputError, SecureSumError, SiteLost
 from common.models.build import build_model, restore_model
 from common.models.state import State, state_of
 from common.panel import Panel
@@ -71,9 +71,9 @@ class Correct:
         InputError
             There is one cell type only, or a resumed run finds other sites than it began with.
         """
-        sites = self.federation.run(Describe())
+        sites = self._descriptions()
         self._same_as_before(sites)
-        self.federation.names = {site.node_id: site.site for site in sites}
+        self.federation.introduce({site.node_id: site.site for site in sites})
         self.folder.note(
             sites={s.site: {"n_genes": len(s.genes), "versions": s.versions} for s in sites}
         )
@@ -85,6 +85,13 @@ class Correct:
                 "compares like with like across types, so give data with at least 2"
             )
         return sites
+
+    def _descriptions(self) -> list[SiteDescription]:
+        while True:
+            try:
+                return self.federation.run(Describe())
+            except SiteLost:
+                self.federation.wait_for_lost()
 
     def _same_as_before(self, sites: list[SiteDescription]) -> None:
         described = {s.site: digest_of([s.genes, s.cell_types]) for s in sites}
