@@ -68,6 +68,7 @@ class RunProgress:
         self.news = False
         self._rounds = 0
         self._round = 0
+        self._connected: dict[str, Any] = {}
         self._losses: dict[tuple[str, str], str] = {}
         if resumed:
             for loss in self._run().get("losses", []):
@@ -110,6 +111,7 @@ class RunProgress:
                 self._tell_message(line)
             else:
                 self._tell_round(line)
+        self._tell_connected(run.get("connected", {}))
         self._tell_losses(run.get("losses", []))
         self._show(run)
         return run
@@ -131,6 +133,15 @@ class RunProgress:
             return
         self._loss = line["validation_loss_before"] or line["train_loss"]
         self._say(f"{of}: loss {self._loss:.4f}, {line['n_sites']} sites, {line['seconds']:.1f} s")
+
+    def _tell_connected(self, connected: dict[str, Any]) -> None:
+        if connected and connected != self._connected and not self._phase:
+            self._connected = connected
+            of = f" of {connected['of']}" if connected["of"] else ""
+            names = f" ({', '.join(connected['registered'])})" if connected["registered"] else ""
+            text = f"{connected['sites']}{of} sites connected{names}"
+            self._say(text)
+            self._bar.update(self._task, description=text)
 
     def _tell_losses(self, losses: list[dict[str, Any]]) -> None:
         for loss in losses:

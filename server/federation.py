@@ -105,6 +105,9 @@ class Federation:
             present = sorted(self.grid.get_node_ids())
             if present != seen:
                 seen, settled = present, now
+                names = sorted(node.name for node in self.grid.get_nodes() if node.name)
+                connected = {"sites": len(seen), "of": wanted, "registered": names}
+                self.folder.note(connected=connected)
                 logger.info("%d sites connected", len(seen))
             enough = len(seen) >= (wanted or self.config.min_sites)
             if enough and (wanted or now - settled >= SETTLING):

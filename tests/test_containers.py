@@ -121,7 +121,7 @@ def test_a_site_without_network_for_a_minute(project, undisturbed):
 FULL = """services:
   site-2:
     volumes:
-      - {type: tmpfs, target: /output, tmpfs: {size: 65536, mode: 0o1777}}
+      - {type: tmpfs, target: /output, tmpfs: {size: 65536, mode: 1023}}
 """
 
 

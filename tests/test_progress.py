@@ -53,6 +53,20 @@ def folder(tmp_path):
     return Folder(tmp_path / "run")
 
 
+def test_who_is_connected_before_it_begins(folder):
+    folder.run(connected={"sites": 1, "of": 4, "registered": ["bern"]})
+    folder.progress.update()
+    folder.progress.update()
+    folder.run(connected={"sites": 2, "of": 0, "registered": []})
+    folder.progress.update()
+    assert folder.said() == ["1 of 4 sites connected (bern)", "2 sites connected"]
+    folder.message("describe", 10)
+    folder.progress.update()
+    folder.run(connected={"sites": 3, "of": 0, "registered": []})
+    folder.progress.update()
+    assert folder.said() == ["sites describe themselves (0.0 MB sent)"]
+
+
 def test_a_folder_that_is_not_there_yet(folder):
     assert folder.progress.update() == {}
     assert folder.progress.news is False
