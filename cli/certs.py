@@ -8,6 +8,8 @@ import typer
 from cli.console import console, shown
 from common.errors import ConfigError
 
+LOOPBACK = ("localhost", "127.0.0.1")
+
 
 def certs(
     out: Annotated[Path, typer.Option(help="folder for the files")],
@@ -39,7 +41,9 @@ def certs(
         return
     if not (out / "ca.crt").exists():
         make_authority(out)
-    make_server_certificate(out, names, days)
+    # The operator's commands reach the Control API on the loopback, by the same certificate.
+    own = [name for name in LOOPBACK if name not in names]
+    make_server_certificate(out, [*names, *own], days)
     until = expiry(out / "server.crt").date()
     for name, what in (
         ("ca.crt", "for every site, which checks the coordinator by it"),

@@ -5,6 +5,7 @@ imported only when the phase is called.
 """
 
 import contextlib
+import errno
 import importlib
 import logging
 import time
@@ -16,7 +17,7 @@ from flwr.clientapp import ClientApp
 
 from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated, outbox_log_of
-from common.errors import SyncytiumError
+from common.errors import DiskError, SyncytiumError
 from common.logs import LOG, facts, logged_to
 from common.policy import MB
 from common.secure.by_name import site_sum
@@ -28,6 +29,7 @@ from strategies.records import Request, content_bytes, to_record
 logger = logging.getLogger("syncytium.site")
 app = ClientApp()
 KEYS = "keys"
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def answer(message: Message, context: Context) -> Message:
@@ -58,7 +60,10 @@ def _answer(message: Message, context: Context) -> Message:
         site.policy.allow_bytes(content_bytes(content), f"was to answer {phase}")
         done = {"bytes": content_bytes(content), "seconds": round(time.monotonic() - start, 3)}
         logger.debug("phase done", extra=facts(phase=phase, **done))
-    except Exception as error:
+    except Exception as fault:
+        error = fault
+        if isinstance(fault, OSError) and fault.errno in UNWRITABLE:
+            error = DiskError(fault.filename or "output-dir", fault)
         kind, reason, why = _refused(error, phase, site.node.data_path if site else "", simulated)
         log = site.outbox_log if site else outbox_log_of(dict(context.node_config))
         content = to_record(refusal(phase, kind, reason, why, log), {})

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from common.errors import InputError
+from common.errors import DiskError, InputError
 from common.panel import Panel
 
 SHIFTED = "syncytium_shifted"
@@ -53,9 +53,10 @@ def write_corrected(
 
     Raises
     ------
+    DiskError
+        The folder cannot be written or the disk is full; nothing is left behind.
     InputError
-        The folder cannot be written, the disk is full, or the source is gone; nothing is left
-        behind.
+        The source is gone.
     """
     from anndata.io import write_elem
 
@@ -89,10 +90,7 @@ def write_corrected(
         shutil.copymode(source, partial)
         partial.replace(target)
     except OSError as error:
-        raise InputError(
-            f"{target} cannot be written ({error}); make room or set output-dir to another folder",
-            public="the site cannot write its corrected file; its own log has the reason",
-        ) from error
+        raise DiskError(target, error) from error
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)

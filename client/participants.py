@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from common.errors import ConfigError, PolicyError, SecureSumError
+from common.errors import ConfigError, DiskError, PolicyError, SecureSumError
 from common.wire import phase_of
 
 logger = logging.getLogger("syncytium.site")
@@ -156,7 +156,7 @@ class ParticipantRecord:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = (self.folder / LOCK).open("w")
         except OSError as error:
-            raise _unwritable(self.folder, error) from None
+            raise DiskError(self.folder, error) from None
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -170,11 +170,7 @@ class ParticipantRecord:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{path} cannot be written: {error.strerror}; mend state-dir or output-dir")
+            raise DiskError(path, error) from None
 
 
 def _read(path: Path, key: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ SyncytiumError
 │   ├── CountsError     the matrix is not counts and cannot be turned back into counts
 │   └── GeneError       genes are duplicated, not shared, or of another naming scheme
 ├── ConfigError         a run-config or node-config key or value is wrong
+├── DiskError           a file of the site's own cannot be written
 ├── DeviceError         the compute device asked for is absent or out of memory
 ├── WireError           a field tried to leave a site that common/wire.py does not list
 ├── RingError           a value does not fit the agreed fixed-point range
@@ -15,6 +16,9 @@ SyncytiumError
 │   └── SiteLost        not at all, and the run waits for them
 └── RunError            the run as a whole failed (its folder, its SuperLink, its exit status)
 """
+
+import os
+from pathlib import Path
 
 
 class SyncytiumError(Exception):
@@ -53,6 +57,27 @@ class GeneError(InputError):
 
 class ConfigError(SyncytiumError):
     generic = "The site's node-config is wrong; its own log has the key."
+
+
+class DiskError(SyncytiumError):
+    """A file of the site's own cannot be written: no room, or not allowed.
+
+    Parameters
+    ----------
+    path
+        The file or its folder.
+    error
+        What the operating system says.
+    """
+
+    def __init__(self, path: Path | str, error: OSError):
+        # HDF5's text has the path in it.
+        why = os.strerror(error.errno) if error.errno else "HDF5 failed"
+        mend = "make room or set output-dir to another folder, then --resume"
+        super().__init__(
+            f"{path} cannot be written: {error.strerror or error}; {mend}",
+            public=f"a file of the site's own cannot be written there: {why}; {mend}",
+        )
 
 
 class DeviceError(SyncytiumError):

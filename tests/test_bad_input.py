@@ -305,7 +305,7 @@ from pathlib import Path
 import anndata, numpy as np
 from client.corrected_file import write_corrected
 from common.panel import Panel
-from common.errors import InputError
+from common.errors import DiskError
 
 source, target, room = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 n_cells = anndata.read_h5ad(source).n_obs
@@ -323,7 +323,7 @@ try:
         outputs={"decoded": iter([np.random.rand(n_cells, 50).astype(np.float32)])},
         about={},
     )
-except InputError as error:
+except DiskError as error:
     print(error)
 """
 
@@ -342,7 +342,7 @@ def test_files_that_may_not_grow(tmp_path, room):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert f"{target} cannot be written ([Errno 27] File too large" in done.stdout
+    assert f"{target} cannot be written: File too large" in done.stdout
     assert "make room or set output-dir" in done.stdout
     assert list(target.parent.iterdir()) == []
 

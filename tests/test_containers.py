@@ -118,10 +118,14 @@ def test_a_site_without_network_for_a_minute(project, undisturbed):
     assert_corrected(outputs(project), undisturbed)
 
 
+# In place of /output, which is a folder of this machine.
 FULL = """services:
   site-2:
-    volumes:
-      - {type: tmpfs, target: /output, tmpfs: {size: 65536, mode: 1023}}
+    tmpfs: ["/small:size=64k,mode=1777"]
+    command: >-
+      --root-certificates /ca/ca.crt --superlink superlink:9092
+      --auth-supernode-private-key /keys/node.key --node-config
+      "data-path='/data/site.h5ad' output-dir='/small' site-key='/keys/site.key' name='hospital-2'"
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 from client.corrected_file import write_corrected
-from common.errors import DeviceError, InputError
+from common.errors import DeviceError, DiskError, InputError
 from common.panel import Panel
 from tests.h5ad_files import annotated, old_format, simulate, write
 
@@ -194,7 +194,7 @@ def faulty(error):
 @pytest.mark.parametrize(
     ("error", "becomes", "message"),
     [
-        (OSError(errno.ENOSPC, "disk full"), InputError, r"corrected.h5ad cannot be.*disk full.*;"),
+        (OSError(errno.ENOSPC, "disk full"), DiskError, r"corrected.h5ad cannot be.*disk full.*;"),
         (DeviceError("out of memory"), DeviceError, "out of memory"),
     ],
 )

@@ -1,5 +1,6 @@
 """Runs over real sites: what their policies allow, their rosters, and signed lists of survivors."""
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -146,3 +147,18 @@ def test_no_key_reaches_the_disk(tmp_path, monkeypatch):
         assert not any(secret in content for content in files)
         assert not any(secret.hex().encode() in content for content in files)
         assert not any(secret.hex() in reply for reply in replies)
+
+
+def test_a_full_disk_is_told_by_its_name(tmp_path, monkeypatch):
+    sites = real_sites(tmp_path, NAMES)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "genf/cache"))
+
+    monkeypatch.setattr("client.site.write_csr", full)
+    with pytest.raises(SiteFailure, match=r"cannot be written there: No space left") as failed:
+        run(tmp_path / "out", list(sites.values()))
+    assert str(tmp_path) not in str(failed.value)
+    (refused,) = (line for line in lines(tmp_path / "bern/outbox.jsonl") if "refused" in line)
+    assert refused["refused"]["kind"] == "DiskError"
+    assert str(tmp_path / "genf/cache") in refused["why"]
