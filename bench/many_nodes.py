@@ -20,7 +20,7 @@ from bench.report import keep
 from common.data.simulator import SimulationPlan, simulate_sites
 
 CELLS_PER_SITE, ROUNDS = 500, 2
-SAMPLE_SECONDS, SECONDS = 5.0, 1800.0
+SAMPLE_SECONDS, SECONDS = 15.0, 1800.0
 CONF = Path(__file__).parent.parent / "conf/correct.toml"
 
 

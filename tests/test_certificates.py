@@ -150,4 +150,6 @@ def test_certs_wants_names_or_a_check(tmp_path):
     assert "host names" in refused("certs", "--out", str(tmp_path))
     assert "host names" in refused("certs", "--check", "localhost", "--out", str(tmp_path))
     call("certs", "localhost", "--out", str(tmp_path))
-    assert "holds for localhost, 127.0.0.1 until" in call("certs", "--check", "--out", tmp_path).output
+    assert (
+        "holds for localhost, 127.0.0.1 until" in call("certs", "--check", "--out", tmp_path).output
+    )

@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from bench.many_nodes import many_nodes
 from bench.nodes import LINK, nodes, with_children
 from tests.disturbed import (
     NAMES,
@@ -160,3 +161,17 @@ def test_nothing_of_a_federation_is_left_behind(four_site_data, tmp_path):
         started += with_children(federation.sites["site-1"])
     time.sleep(1.0)
     assert [p for p in started if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_twenty_nodes_on_one_machine(tmp_path, capsys):
+    figures = many_nodes(tmp_path, 20)
+    memory = sorted(figures["memory_mb"].values())
+    with capsys.disabled():
+        print(
+            f"\n20 SuperNodes of {memory[0]:.0f} to {memory[-1]:.0f} MB, {sum(memory):.0f} in all"
+        )
+    run = figures["run"]
+    assert run["status"] == "finished"
+    assert len(run["sites"]) == figures["n_corrected_sites"] == len(memory) == 20
+    assert run.get("losses", []) == []
+    assert memory[0] > 0

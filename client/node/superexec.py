@@ -14,6 +14,8 @@ from flwr.supercore.superexec import run_superexec
 from flwr.supercore.superexec.executor import SubprocessExecutor
 from flwr.supercore.superexec.executor.types import ExecutionSpec, LaunchResult
 
+from client.node.growing_waits import GrowingWaits
+
 # torch._dynamo is what the first optimizer of a process imports.
 LOADED = (
     "flwr.supernode.cli.flwr_clientapp",
@@ -28,13 +30,15 @@ LOADED = (
     "cryptography.hazmat.primitives.asymmetric.x25519",
 )
 POLL = "FLWR_SUPEREXEC_TASK_POLL_INTERVAL"
-POLL_SECONDS = "0.1"
+# Of the setting, the longest; of waits that grow, the shortest.
+POLL_SECONDS, SHORTEST_SECONDS = 0.5, 0.05
 
 
 class WarmExecutor(SubprocessExecutor):
     """Starts ClientApp processes from a fork server, and any other as Flower does."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: GrowingWaits) -> None:
+        self._waits = waits
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(LOADED))
         self._running: list[ForkServerProcess] = []
@@ -43,6 +47,7 @@ class WarmExecutor(SubprocessExecutor):
 
     def launch(self, spec: ExecutionSpec) -> LaunchResult:
         """Start the process of one message."""
+        self._waits.something_came()
         if spec.task_type != TaskType.CLIENT_APP or spec.suppress_output:
             return super().launch(spec)
         address = TASK_TYPE_TO_APPIO_API_ADDRESS_ARG[spec.task_type]
@@ -74,8 +79,10 @@ def main() -> None:
     """Flower's SuperExec with the command line's arguments."""
     from flwr.supercore.cli.flower_superexec import flower_superexec
 
-    os.environ.setdefault(POLL, POLL_SECONDS)
-    run_superexec.get_executor = lambda *args, **options: WarmExecutor()
+    os.environ.setdefault(POLL, str(POLL_SECONDS))
+    waits = GrowingWaits(SHORTEST_SECONDS, POLL_SECONDS)
+    run_superexec.time = waits
+    run_superexec.get_executor = lambda *args, **options: WarmExecutor(waits)
     sys.argv[0] = "flower-superexec"
     flower_superexec()
 

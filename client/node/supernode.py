@@ -1,9 +1,9 @@
 """`syncytium-supernode`: Flower's own SuperNode, with its arguments, without its waits.
 
 Flower's SuperNode asks for messages every 3 s and starts a process for each, which loads Flower and
-torch anew: some 6 s a message whatever the work. Here it asks several times a second, and a
-message's process is forked from one that has loaded them. A node that ends because the coordinator
-was started anew, or by a fault, is started again. What it runs is Flower's code, and
+torch anew: some 6 s a message whatever the work. Here it asks several times a second during a
+run, and a message's process is forked from one that has loaded them. A node that ends because the
+coordinator was started anew, or by a fault, is started again. What it runs is Flower's code, and
 `flower-supernode` does the same, slower.
 """
 
@@ -19,28 +19,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from client.node.growing_waits import GrowingWaits
 from client.node.preflight import check_coordinator, check_site
 from common.errors import SyncytiumError
 from strategies.waits import ask_again_soon
 
 FLOWER = "1.39."
-ASK_SECONDS = 0.25
+ASK_SECONDS = (0.1, 1.0)
 # Exit code of a node that ended by a fault of its own (EX_TEMPFAIL).
 AGAIN = 75
 # In the environment of the node itself, which its keeper starts.
 KEPT = "SYNCYTIUM_NODE_IS_KEPT"
 # A node that fails sooner was refused. One that had been at work is tried again for so long.
 YOUNG_SECONDS, TRY_SECONDS, PAUSE_SECONDS = 30.0, 300.0, 5.0
-
-
-class _ShortWaits:
-    """The module ``time``, whose sleeps are no longer than between two questions."""
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, ASK_SECONDS))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
 
 
 def _start_superexec(command: list[str], **options: Any) -> subprocess.Popen:
@@ -70,7 +61,17 @@ def _run(command: Any) -> None:
     from flwr.supernode import start_client_internal
 
     start_parent_process_monitor(os.getppid())
-    start_client_internal.time = _ShortWaits()
+    waits = GrowingWaits(*ASK_SECONDS)
+    start_client_internal.time = waits
+    pull = start_client_internal._pull_and_store_message
+
+    def noticed(**options: Any) -> int | None:
+        run_id = pull(**options)
+        if run_id is not None:
+            waits.something_came()
+        return run_id
+
+    start_client_internal._pull_and_store_message = noticed
     start_client_internal.subprocess = SimpleNamespace(Popen=_start_superexec)
     ask_again_soon()
     code = AGAIN
