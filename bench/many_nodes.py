@@ -48,15 +48,15 @@ def finish(federation: Nodes, process: subprocess.Popen) -> dict[str, float]:
     return largest
 
 
-def many_nodes(folder: Path, n_sites: int) -> dict:
-    """A run over so many SuperNodes: its run.json, seconds, and MB of each SuperNode."""
+def many_nodes(folder: Path, n_sites: int, *settings: str) -> dict:
+    """A run with `KEY=VALUE` settings: its run.json, seconds, and MB of each SuperNode."""
     plan = SimulationPlan(n_sites=n_sites, n_cells=CELLS_PER_SITE * n_sites)
     files = simulate_sites(plan, folder / "data")
     with nodes(folder / "nodes") as federation:
         for path in files:
             output = str(federation.folder / path.stem)
             federation.start_site(path.stem, data_path=str(path), output_dir=output, name=path.stem)
-        settings = (f"rounds={ROUNDS}", f"n-sites={n_sites}", f"min-sites={n_sites - 2}")
+        settings = (*settings, f"n-sites={n_sites}", f"min-sites={n_sites - 2}")
         options = [part for setting in settings for part in ("--set", setting)]
         out = federation.folder / "run"
         start = time.perf_counter()
@@ -77,7 +77,7 @@ def many_nodes(folder: Path, n_sites: int) -> dict:
 def main() -> None:
     n_sites = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as folder:
-        figures = many_nodes(Path(folder), n_sites)
+        figures = many_nodes(Path(folder), n_sites, f"rounds={ROUNDS}")
     run = figures.pop("run")
     memory = list(figures["memory_mb"].values())
     middle, total = statistics.median(memory), sum(memory)

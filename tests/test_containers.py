@@ -81,41 +81,21 @@ def test_up_from_a_clean_checkout_equals_the_simulation(images, tmp_path):
             assert leftovers(output) in ([], ["participants.lock"])
 
 
-def test_a_killed_site_that_is_started_again(project, undisturbed):
-    process = up(project)
-    some_time_in_training(run_of(project), process)
-    project.done("kill", "--signal", "KILL", "site-2")
-    project.done("up", "--detach", "--no-deps", "site-2")
-    assert_finished(project, process)
-    assert_same_model(run_of(project), undisturbed)
-    assert_corrected(outputs(project), undisturbed)
-    assert {loss["site"] for loss in run_json(run_of(project))["losses"]} <= {"hospital-2"}
-
-
-def test_up_again_after_the_superlink_was_killed(project, undisturbed):
-    process = up(project)
-    some_time_in_training(run_of(project), process)
-    project.done("kill", "--signal", "KILL", "superlink")
-    assert process.wait(SECONDS) != 0
-    reached = n_rounds(run_of(project))
-    assert reached >= 1
-    assert run_json(run_of(project))["status"] != "finished"
-    assert_finished(project, up(project))
-    assert len(lines(run_of(project) / "metrics.jsonl")) == SETTINGS["rounds"]
-    assert_same_model(run_of(project), undisturbed)
-    assert_corrected(outputs(project), undisturbed)
-
-
-def test_a_site_without_network_for_a_minute(project, undisturbed):
+def test_a_killed_site_and_one_without_network_for_a_minute(project, undisturbed):
     process = up(project)
     some_time_in_training(run_of(project), process)
     network, container = f"{project.name}_fleet-3", project.container("site-3")
     docker("network", "disconnect", network, container)
+    project.done("kill", "--signal", "KILL", "site-2")
+    project.done("up", "--detach", "--no-deps", "site-2")
     time.sleep(60.0)
     docker("network", "connect", network, container)
     assert_finished(project, process)
     assert_same_model(run_of(project), undisturbed)
     assert_corrected(outputs(project), undisturbed)
+    losses = run_json(run_of(project))["losses"]
+    assert {loss["site"] for loss in losses} <= {"hospital-2", "hospital-3"}
+    assert all(loss["returned"] for loss in losses)
 
 
 # In place of /output, which is a folder of this machine.
@@ -129,7 +109,7 @@ FULL = """services:
 """
 
 
-def test_a_full_disk_at_a_site_loses_nothing(project, undisturbed):
+def test_up_again_after_a_full_disk_and_after_a_killed_superlink(project, undisturbed):
     (project.checkout / "full.yml").write_text(FULL)
     whole = project.files
     project.files = [*whole, "-f", "full.yml"]
@@ -138,8 +118,18 @@ def test_a_full_disk_at_a_site_loses_nothing(project, undisturbed):
     run = run_json(run_of(project))
     assert run["status"] == "failed"
     assert "hospital-2" in run["error"]
-    assert "space" in run["error"]
+    assert "No space left on device" in run["error"]
     project.files = whole
+
+    process = up(project)
+    some_time_in_training(run_of(project), process)
+    project.done("kill", "--signal", "KILL", "superlink")
+    assert process.wait(SECONDS) != 0
+    assert n_rounds(run_of(project)) >= 1
+    assert run_json(run_of(project))["status"] != "finished"
+
     assert_finished(project, up(project))
+    metrics = lines(run_of(project) / "metrics.jsonl")
+    assert [line["round"] for line in metrics] == list(range(1, SETTINGS["rounds"] + 1))
     assert_same_model(run_of(project), undisturbed)
     assert_corrected(outputs(project), undisturbed)

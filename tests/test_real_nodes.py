@@ -1,5 +1,6 @@
 """Runs over real nodes, each a process of its own, that are killed at random moments."""
 
+import contextlib
 import json
 import signal
 import time
@@ -79,8 +80,10 @@ def test_a_killed_client_process_costs_time_alone(federation, undisturbed):
     # One that has answered is not missed; while the node waits for one that is, no other starts.
     end = time.monotonic() + 5.0
     while time.monotonic() < end:
-        for child in working():
-            child.kill()
+        # It may end by itself in the meantime.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in working():
+                child.kill()
         time.sleep(0.02)
     assert process.wait(SECONDS) == 0, said(federation)
     assert_same_model(federation.folder / "run", undisturbed)
@@ -164,7 +167,9 @@ def test_nothing_of_a_federation_is_left_behind(four_site_data, tmp_path):
 
 
 def test_twenty_nodes_on_one_machine(tmp_path, capsys):
-    figures = many_nodes(tmp_path, 20)
+    # A small network: what 20 sites take is Flower's own work for each message.
+    small = ("rounds=1", "n-top-genes=200", "hidden=32", "latent-dim=5")
+    figures = many_nodes(tmp_path, 20, *small)
     memory = sorted(figures["memory_mb"].values())
     with capsys.disabled():
         print(
