@@ -298,10 +298,11 @@ def test_an_unforeseen_error_of_a_real_node_tells_its_kind_only(
     node = {"data-path": str(path), "output-dir": str(tmp_path / "output")}
     (error,) = ask("describe", to_record({}, {}), node).values()
     assert error["reason"] == ("ValueError in phase describe; the site's own log has the reason")
-    assert str(SECRET) in caplog.text
-    # What left is logged as it left.
+    assert str(SECRET) not in caplog.text
+    # What left is logged as it left, and beside it what the site alone may know.
     (line,) = lines(tmp_path / "output" / "outbox.jsonl")
     assert line["refused"] == error
+    assert str(SECRET) in line["why"]
 
 
 @pytest.mark.parametrize(
