@@ -22,18 +22,24 @@ class JsonLines(logging.Handler):
     ----------
     path
         Of the file.
+    texts
+        Also records without ``facts``, by their text. Not at a site, where a text may hold values
+        of the data: there an entry is what its author gave as such.
     **always
         Entered into every line.
     """
 
-    def __init__(self, path: Path, **always: Any):
+    def __init__(self, path: Path, texts: bool = False, **always: Any):
         super().__init__(logging.DEBUG)
         self.path = path
+        self.texts = texts
         self.always = always
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line. A record's ``facts`` are entries of their own."""
         facts = getattr(record, "facts", {})
+        if not (facts or self.texts):
+            return
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -49,9 +55,11 @@ class JsonLines(logging.Handler):
 
 
 @contextlib.contextmanager
-def logged_to(logger: logging.Logger, path: Path, **always: Any) -> Iterator[None]:
+def logged_to(
+    logger: logging.Logger, path: Path, texts: bool = False, **always: Any
+) -> Iterator[None]:
     """Append what a logger says meanwhile to a file; see :class:`JsonLines`."""
-    handler, level = JsonLines(path, **always), logger.level
+    handler, level = JsonLines(path, texts, **always), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:

@@ -37,9 +37,8 @@ def check_served_certificate(folder: Path) -> tuple[list[str], datetime]:
             reason = f"server.crt, server.key or ca.crt is damaged ({error.reason or error})"
         raise ConfigError(f"{folder}: {reason}; put the three files of one `certs` there") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{folder} has no usable server.crt, server.key and ca.crt: {error}"
-        ) from (None)
+        text = f"{folder} has no usable server.crt, server.key and ca.crt: {error}"
+        raise ConfigError(text) from None
     client.check_hostname = False
     try:
         _shake_hands(client, server)

@@ -31,7 +31,7 @@ def main(grid: Grid, context: Context) -> None:
     ask_again_soon()
     config = RunConfig.parse(context.run_config, where="run config")
     folder = RunFolder(run_folder(config, context.run_id), config, context.run_id)
-    with logged_to(logger, folder.path / LOG, run=str(context.run_id)):
+    with logged_to(logger, folder.path / LOG, texts=True, run=str(context.run_id)):
         _work(grid, config, folder, str(context.run_id))
 
 

@@ -46,7 +46,7 @@ class Losses:
         """A site is lost."""
         # What fails every time would hold up the others every time.
         again = sum(loss.site == site for loss in self._all) < OFTEN - 1
-        reason += "" if again else f"; it is lost for the {OFTEN}rd time"
+        reason += "" if again else f"; it was lost {OFTEN} times"
         loss = Loss(site, phase, reason, may_return and again, _now())
         self.open[node_id] = loss
         self._all.append(loss)

@@ -29,6 +29,8 @@ def test_every_phase_at_both_ends(tmp_path):
         assert begun == ended
         assert begun.count("reveal") == ended.count("reveal") > 1
         assert {line["run"] for line in own} == {coordinator[0]["run"]}
+        # Not how many cells were preprocessed, which the site's own terminal tells.
+        assert {line["event"] for line in own} == {"phase begins", "phase done"}
 
 
 def test_an_internal_fault_is_told_without_its_text(tmp_path, monkeypatch, caplog):

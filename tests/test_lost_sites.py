@@ -133,7 +133,7 @@ def test_or_not_if_that_is_not_wanted(data, tmp_path):
 def test_who_is_lost_for_the_third_time_is_not_waited_for(data, tmp_path):
     out = tmp_path / "out"
     tamper = losing("fit", 2, {1, 2, 3})
-    with pytest.raises(SiteFailure, match=r"site-2 cannot be waited for .*3rd time"):
+    with pytest.raises(SiteFailure, match=r"site-2 cannot be waited for .*lost 3 times"):
         federate(out, data, 3, tamper=tamper, on_site_error="wait", wait=0.5, **SETTINGS)
     assert len(run_json(out)["losses"]) == 3
     settings = {**SETTINGS, "on_site_error": "continue", "min_sites": 2, "rounds": 6}
