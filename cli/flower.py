@@ -124,7 +124,7 @@ class Flower:
         answer = _json(done.stdout)
         if done.returncode or answer is None or answer.get("success") is False:
             said = (answer or {}).get("error-message") or done.stderr.strip() or done.stdout.strip()
-            if "connection" in said.lower() and self.home is None:
+            if arguments[0] == "run" and "connection" in said.lower() and self.home is None:
                 raise ConfigError(
                     f"--superlink {self.superlink}: {said}; the names are those in "
                     "$FLWR_HOME/config.toml (~/.flwr/config.toml)"

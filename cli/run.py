@@ -25,6 +25,8 @@ from server.runs import stopped_run
 
 POLL_SECONDS = 0.25
 ASK_FLOWER_AFTER = 15.0
+# A SuperLink that does not answer so often is gone.
+ASKED_IN_VAIN = 2
 
 
 def run(
@@ -223,7 +225,7 @@ def _follow(flower: Flower, run_id: str, progress: RunProgress, log: Path) -> di
     The ServerApp's own word in ``run.json`` is final. Flower is asked, which costs a second, only
     when nothing is heard: the ServerApp may have died without a word, or be on another machine.
     """
-    heard = time.monotonic()
+    heard, in_vain = time.monotonic(), 0
     while True:
         result = progress.update()
         if result.get("run_id") != run_id:
@@ -238,12 +240,25 @@ def _follow(flower: Flower, run_id: str, progress: RunProgress, log: Path) -> di
             heard = time.monotonic()
         elif time.monotonic() - heard > ASK_FLOWER_AFTER:
             heard = time.monotonic()
-            status, details = flower.status(run_id)
+            try:
+                status, details = flower.status(run_id)
+            except RunError as error:
+                in_vain += 1
+                if in_vain < ASKED_IN_VAIN:
+                    continue
+                raise RunError(
+                    f"the SuperLink no longer answers ({error}); once it runs again, the same "
+                    "command with --resume goes on from the last round that is on disk"
+                ) from None
+            in_vain = 0
             if status == "finished:completed":
                 return progress.update()
             if status.startswith("finished"):
                 _keep_log(flower, run_id, log)
-                raise RunError(f"Flower ended the run as {status}: {details}. {tail(log)}")
+                raise RunError(
+                    f"Flower ended the run as {status}: {details}. If rounds are on disk, the same "
+                    f"command with --resume goes on from the last of them. {tail(log)}"
+                )
         time.sleep(POLL_SECONDS)
 
 

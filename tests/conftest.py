@@ -1,5 +1,6 @@
 """What every test needs before it is collected."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:'click.utils.get_text_stream' is deprecated:DeprecationWarning"
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("engine") is None:
+        return
+    from tests.engine import no_engine
+
+    if reason := no_engine():
+        # Where an engine was brought up for the tests, a skip would hide that it failed.
+        end = pytest.fail if os.environ.get("SYNCYTIUM_TEST_ENGINE") == "required" else pytest.skip
+        end(f"no container engine: {reason}")
 
 
 @pytest.fixture(scope="session")

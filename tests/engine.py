@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -115,6 +113,3 @@ def compose(checkout: Path, *files: str | Path, **environment: str) -> Iterator[
         yield project
     finally:
         project.call("down", "--volumes", "--remove-orphans", "--timeout", "2")
-
-
-needs_engine = pytest.mark.skipif(bool(no_engine()), reason=f"no container engine: {no_engine()}")

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.disturbed import wait_until
-from tests.engine import clean_copy, compose, docker, needs_engine
+from tests.engine import clean_copy, compose, docker
 
-pytestmark = [pytest.mark.engine, needs_engine]
+pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module")

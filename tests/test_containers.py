@@ -13,10 +13,10 @@ from tests.disturbed import (
     n_rounds,
     some_time_in_training,
 )
-from tests.engine import clean_copy, compose, docker, needs_engine
+from tests.engine import clean_copy, compose, docker
 from tests.small_sites import leftovers, lines, run_json
 
-pytestmark = [pytest.mark.engine, needs_engine]
+pytestmark = pytest.mark.engine
 
 SITES = ["site-1", "site-2", "site-3", "site-4"]
 # For runs over the small sites.

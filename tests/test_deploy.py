@@ -8,11 +8,11 @@ import pytest
 
 from bench.nodes import free_ports
 from tests.disturbed import SETTINGS, wait_until
-from tests.engine import clean_copy, compose, docker, needs_engine
+from tests.engine import clean_copy, compose, docker
 from tests.small_sites import leftovers, lines, run_json
 from tests.test_cli import call
 
-pytestmark = [pytest.mark.engine, needs_engine]
+pytestmark = pytest.mark.engine
 
 HOSPITALS = ["bern", "chur", "genf", "lugano"]
 
