@@ -13,13 +13,14 @@ import numpy as np
 from common.errors import InputError
 from common.models.state import State
 from common.panel import Panel
+from common.reference import Reference, packed, unpacked
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A trained model with its genes, scaling and reference means.
+    """A trained model with its genes, scaling and references.
 
     Parameters
     ----------
@@ -28,14 +29,14 @@ class Bundle:
     panel
         Vocabulary, genes and scaling.
     references
-        Reference latent mean of each shared cell type, (latent_dim,).
+        Where each shared cell type is brought.
     card
         Everything else as JSON: task, preset, network, settings, versions, counts.
     """
 
     state: State
     panel: Panel
-    references: dict[str, np.ndarray]
+    references: dict[str, Reference]
     card: dict[str, Any]
 
     def save(self, folder: Path) -> None:
@@ -47,8 +48,8 @@ class Bundle:
         try:
             tensors = {f"model/{name}": value for name, value in self.state.items()}
             tensors |= {"panel/mean": self.panel.mean, "panel/sd": self.panel.sd}
-            if self.references:
-                tensors["references"] = np.stack(list(self.references.values()))
+            arrays = packed(self.references)
+            tensors |= {f"references/{name}": value for name, value in arrays.items()}
             # safetensors writes a strided array's bytes in the wrong order.
             tensors = {name: np.asarray(value, order="C") for name, value in tensors.items()}
             save_file(tensors, partial / "model.safetensors")
@@ -97,18 +98,21 @@ class Bundle:
         if hashes["names"] != names:
             raise InputError(f"{card_path}: genes or types differ from their hash: copy it again")
         tensors = load_file(model_path)
-        state = {
-            name.removeprefix("model/"): value
-            for name, value in tensors.items()
-            if name.startswith("model/")
-        }
+        state, arrays = (
+            {
+                name.removeprefix(folder): value
+                for name, value in tensors.items()
+                if name.startswith(folder)
+            }
+            for folder in ("model/", "references/")
+        )
         panel = Panel(
             tuple(card.pop("vocabulary")),
             tuple(card.pop("genes")),
             tensors["panel/mean"],
             tensors["panel/sd"],
         )
-        references = dict(zip(card.pop("types"), tensors.get("references", ()), strict=True))
+        references = unpacked(card.pop("types"), arrays)
         return cls(state, panel, references, card)
 
 

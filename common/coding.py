@@ -36,8 +36,8 @@ def decode_chunks(
     """Corrected log1p CP10k of consecutive chunks of cells, each (n_cells_of_chunk, n_genes).
 
     ``output`` is ``"decoded"``, every cell its reconstruction decode(z'), or ``"residual"``,
-    x + decode(z') - decode(z), which keeps the cell's own signal. Both are taken back from scaled
-    expression to log1p CP10k.
+    x + decode(z') - decode(z), which keeps the cell's own signal; ``latent`` is z. Both are taken
+    back from scaled expression to log1p CP10k.
     """
     model.to(device).eval()
     sd, mean = matrix.scaling.sd.astype(np.float32), matrix.scaling.mean.astype(np.float32)

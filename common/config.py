@@ -152,6 +152,12 @@ class RunConfig(Settings):
         1, ge=0, description="krum, fedmedian, fedtrimmedavg: wrong sites to withstand"
     )
 
+    alignment: Literal["", "mean", "covariance"] = Field(
+        "", description="what of a type's batches is made equal; '' = the preset's"
+    )
+    smoothing: float = Field(
+        -1.0, le=1, description="0 to 1, towards neighbouring cells of the batch; -1 = the preset's"
+    )
     min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
     output: Literal["decoded", "residual", "both"] = Field(
         "decoded", description="decode(z'), or x + decode(z') - decode(z), or both"
@@ -174,6 +180,13 @@ class RunConfig(Settings):
             phase = unknown[0]
             raise ValueError(f"deadlines: no phase {phase!r}: {did_you_mean(phase, PHASES)}")
         return deadlines
+
+    @field_validator("smoothing")
+    @classmethod
+    def _smoothing_is_a_share(cls, smoothing: float) -> float:
+        if not (smoothing == -1 or smoothing >= 0):
+            raise ValueError(f"smoothing = {smoothing}: from 0 to 1, or -1 for the preset's own")
+        return smoothing
 
     @field_validator("min_sites")
     @classmethod

@@ -1,8 +1,10 @@
-"""Batch correction in the latent space: shift each cell type's batches to a reference mean.
+"""Batch correction in the latent space: bring each cell type's batches to a reference.
 
-For a cell of type t in batch b: z' = z + w (reference_t - mean_bt), x' = decode(z'), where mean_bt
-is the batch's own mean and w = min(1, n_bt / 5): the mean of fewer than five cells is shrunken
-towards the reference, since one cell would otherwise become the reference itself.
+For a cell of type t in batch b: z' = m + A (z - mean_bt), m = mean_bt + w (reference_t - mean_bt),
+x' = decode(z'), where mean_bt is the batch's own mean and w = min(1, n_bt / 5): the mean of fewer
+than five cells is shrunken towards the reference, since one cell would otherwise become the
+reference itself. A is the identity, or makes the batch's covariance the reference's
+(``common/alignment.py``).
 
 References
 ----------
@@ -13,6 +15,9 @@ doi:10.1038/s41592-019-0494-8.
 from dataclasses import dataclass
 
 import numpy as np
+
+from common.alignment import aligning_map, covariance
+from common.reference import Reference
 
 CELLS_FOR_A_MEAN = 5
 
@@ -49,34 +54,61 @@ def largest_batches(
     return largest, {cell_type: len(group) for cell_type, group in by_type.items()}
 
 
+def batch_covariances(latent: np.ndarray, batches: list[np.ndarray], least: int) -> np.ndarray:
+    """Latent covariances, (n_large_batches, latent_dim, latent_dim), of those of enough cells.
+
+    Parameters
+    ----------
+    latent
+        (n_cells, latent_dim).
+    batches
+        Rows of one type in each batch.
+    least
+        Cells that are enough; never fewer than 2.
+    """
+    large = [rows for rows in batches if len(rows) >= max(least, 2)]
+    dim = latent.shape[1]
+    found = [covariance(latent[rows]) for rows in large]
+    return np.array(found).reshape(len(large), dim, dim)
+
+
 def own_references(
     latent: np.ndarray,
     batches: np.ndarray,
     cell_types: np.ndarray,
     types: list[str],
     least: int,
-) -> dict[str, np.ndarray]:
-    """Reference means, (latent_dim,) each, of types that this site alone holds, by its own batches.
+    aligned: bool,
+) -> dict[str, Reference]:
+    """References of types that this site alone holds, by its own batches.
 
-    They are the means of its largest batch, or of the tied ones, where it has two batches or more
-    and the largest has ``least`` cells: what the federation does for shared types.
+    Where it has two batches or more and the largest has ``least`` cells: what the federation does
+    for shared types.
     """
     largest, n_batches = largest_batches(batches, cell_types)
+    groups = group_rows(batches, cell_types)
     references = {}
     for name in types:
         if n_batches.get(name, 0) > 1 and largest[name][0].n_cells >= least:
             means = [latent[b.rows].mean(axis=0, dtype=np.float64) for b in largest[name]]
-            references[name] = np.mean(means, axis=0)
+            spread = None
+            if aligned:
+                rows = [rows for (_, cell_type), rows in groups.items() if cell_type == name]
+                spread = batch_covariances(latent, rows, least)
+            references[name] = Reference(
+                np.mean(means, axis=0),
+                spread.mean(axis=0) if spread is not None and len(spread) else None,
+            )
     return references
 
 
-def shift(
+def correct_latent(
     latent: np.ndarray,
     batches: np.ndarray,
     cell_types: np.ndarray,
-    references: dict[str, np.ndarray],
+    references: dict[str, Reference],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move every cell of a referenced type by its batch's shift.
+    """Bring every cell of a referenced type to its reference, batch by batch.
 
     Parameters
     ----------
@@ -85,7 +117,7 @@ def shift(
     batches, cell_types
         (n_cells,); a type of ``None`` is unlabelled.
     references
-        Reference mean (latent_dim,) of each shared type.
+        Of each shared type.
 
     Returns
     -------
@@ -99,8 +131,13 @@ def shift(
     for (_, cell_type), rows in group_rows(batches, cell_types).items():
         if cell_type not in references:
             continue
+        reference = references[cell_type]
         mean = latent[rows].mean(axis=0, dtype=np.float64)
         weight = min(1.0, len(rows) / CELLS_FOR_A_MEAN)
-        corrected[rows] += (weight * (references[cell_type] - mean)).astype(latent.dtype)
+        own = latent[rows] - mean
+        if reference.covariance is not None:
+            own = own @ aligning_map(latent[rows], reference.covariance).T
+        target = mean + weight * (reference.mean - mean)
+        corrected[rows] = (target + own).astype(latent.dtype)
         shifted[rows] = True
     return corrected, shifted

@@ -53,6 +53,11 @@ class Preset:
         phase more; see ``common/principal_axes.py``.
     refit_decoder
         Refit the decoder's linear path after training; see ``common/decoder_refit.py``.
+    alignment
+        What of a type's batches is made equal: ``"mean"``, or ``"covariance"`` too; see
+        ``common/alignment.py``.
+    smoothing
+        How far cells move towards their neighbours, 0 to 1; see ``common/smoothing.py``.
     """
 
     model: str
@@ -60,6 +65,8 @@ class Preset:
     training: Training
     principal_axes: bool
     refit_decoder: bool
+    alignment: str
+    smoothing: float
 
 
 PRESETS = {
@@ -88,6 +95,8 @@ PRESETS = {
         ),
         principal_axes=False,
         refit_decoder=False,
+        alignment="mean",
+        smoothing=0.0,
     ),
     "default": Preset(
         model="linear_vae",
@@ -111,6 +120,8 @@ PRESETS = {
         ),
         principal_axes=True,
         refit_decoder=True,
+        alignment="covariance",
+        smoothing=0.4,
     ),
 }
 
@@ -138,4 +149,6 @@ def resolve(config: RunConfig) -> Preset:
         preset,
         shape=replace(preset.shape, **{key: value for key, value in shape.items() if value}),
         training=replace(preset.training, **{k: v for k, v in training.items() if v}),
+        alignment=config.alignment or preset.alignment,
+        smoothing=preset.smoothing if config.smoothing < 0 else config.smoothing,
     )

@@ -233,6 +233,10 @@ PHASES = {
             "mean_latent": Masked(
                 "mean latent vectors of these batches", "types x latent", 2.0**20
             ),
+            "n_large": Masked("batches with min-reference-cells", "types", integer=True),
+            "covariance": Masked(
+                "latent covariances of these batches", "types x latent pairs", 2.0**24
+            ),
         },
     ),
     "correct": Phase(

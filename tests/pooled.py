@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 import torch
+from scipy.linalg import sqrtm
+from scipy.spatial.distance import cdist
 from torch import nn
 
 from common.models.build import build_model
@@ -111,17 +113,45 @@ class Pooled:
             return model.decode(torch.from_numpy(latent)).numpy() * self.sd + self.mean
 
 
-def reference_means(
+def smoothed(latent: np.ndarray, batch: np.ndarray, share: float) -> np.ndarray:
+    """Every cell moved by ``share`` of the weighted way to its 5 nearest ones of its batch."""
+    latent = latent.astype(np.float64)
+    out = latent.copy()
+    for name in np.unique(batch):
+        rows = np.flatnonzero(batch == name)
+        distances = cdist(latent[rows], latent[rows])
+        np.fill_diagonal(distances, np.inf)
+        k = min(5, len(rows) - 1)
+        scale = np.sort(distances)[:, k - 1] if k else []
+        for i, row in enumerate(rows if k else ()):
+            near = np.argsort(distances[i])[:k]
+            weight = np.exp(1 - distances[i, near] ** 2 / (scale[i] * scale[near])).clip(max=1)
+            out[row] += share * (weight[:, None] * (latent[rows[near]] - latent[row])).sum(0) / k
+    return out.astype(np.float32)
+
+
+@dataclass
+class PooledReference:
+    """Mean latent of a type's largest batches, mean covariance of its large ones."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def references_of(
     latent: np.ndarray, batch: np.ndarray, cell_type: np.ndarray, least: int
-) -> dict[str, np.ndarray]:
-    """Each type's mean latent over its largest batches, if two hold it and one is large enough."""
-    groups = pd.DataFrame(latent).groupby([list(cell_type), list(batch)])
+) -> dict[str, PooledReference]:
+    """Of each type that two batches hold, one of them with ``least`` cells."""
+    cells = pd.DataFrame(latent.astype(np.float64))
+    groups = cells.groupby([list(cell_type), list(batch)])
     sizes, means = groups.size(), groups.mean()
     references = {}
     for name in sorted(set(cell_type)):
         own = sizes[name]
         if len(own) >= 2 and own.max() >= least:
-            references[name] = means.loc[name][own == own.max()].to_numpy().mean(axis=0)
+            mean = means.loc[name][own == own.max()].to_numpy().mean(axis=0)
+            large = [groups.get_group((name, b)).cov() for b in own.index[own >= least]]
+            references[name] = PooledReference(mean, sum(large).to_numpy() / len(large))
     return references
 
 
@@ -129,13 +159,26 @@ def corrected(
     latent: np.ndarray,
     batch: np.ndarray,
     cell_type: np.ndarray,
-    references: dict[str, np.ndarray],
+    references: dict[str, PooledReference],
+    alignment: str,
 ) -> np.ndarray:
-    """Latents after the shift of every (batch, type) to its reference, shrunken below 5 cells."""
+    """Every (batch, type) brought to its reference, its mean only in part below 5 cells."""
     out = latent.astype(np.float64)
     for name, reference in references.items():
         for own in np.unique(batch):
             rows = (batch == own) & (cell_type == name)
             if rows.any():
-                out[rows] += min(1, rows.sum() / 5) * (reference - latent[rows].mean(axis=0))
+                out[rows] += min(1, rows.sum() / 5) * (reference.mean - latent[rows].mean(axis=0))
+            if rows.sum() > 1 and alignment == "covariance":
+                mean, move = out[rows].mean(axis=0), between(latent[rows], reference.covariance)
+                out[rows] = mean + (out[rows] - mean) @ move
     return out.astype(np.float32)
+
+
+def between(latent: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The symmetric map of optimal transport, as the geometric mean R # C^-1 of two matrices."""
+    n_cells, dim = latent.shape
+    own = (n_cells * np.cov(latent.T.astype(np.float64)) + 25 * reference) / (n_cells + 25)
+    values, vectors = np.linalg.eigh(own)
+    own = vectors @ np.diag(values.clip(1e-3 * np.trace(reference) / dim)) @ vectors.T
+    return np.linalg.inv(own) @ sqrtm(own @ reference).real

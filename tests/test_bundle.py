@@ -10,6 +10,7 @@ import pytest
 from common.bundle import Bundle
 from common.errors import InputError
 from common.panel import Panel
+from common.reference import Reference
 
 
 @pytest.fixture
@@ -17,7 +18,10 @@ def folder(tmp_path):
     rng = np.random.default_rng(0)
     state = {"w": rng.normal(size=(3, 2)).astype(np.float32), "n": np.array(7)}
     panel = Panel(("A", "B", "C"), ("C", "A"), rng.normal(size=2), np.ones(2))
-    references = {"T cell": rng.normal(size=2), "B/naïve": rng.normal(size=2)}
+    references = {
+        name: Reference(rng.normal(size=2), np.diag(rng.normal(size=2)))
+        for name in ("T cell", "B/naïve")
+    }
     bundle = Bundle(state, panel, references, {"task": "correct"})
     bundle.save(tmp_path / "bundle")
     return tmp_path / "bundle", bundle
@@ -29,8 +33,9 @@ def test_comes_back_as_it_was(folder):
     assert (again.panel.genes, again.panel.vocabulary) == (("C", "A"), ("A", "B", "C"))
     np.testing.assert_array_equal(again.panel.mean, bundle.panel.mean)
     assert list(again.references) == list(bundle.references)
-    for name, mean in bundle.references.items():
-        np.testing.assert_array_equal(again.references[name], mean)
+    for name, reference in bundle.references.items():
+        np.testing.assert_array_equal(again.references[name].mean, reference.mean)
+        np.testing.assert_array_equal(again.references[name].covariance, reference.covariance)
     for name, value in bundle.state.items():
         np.testing.assert_array_equal(again.state[name], value)
         assert again.state[name].shape == value.shape

@@ -5,13 +5,15 @@ import pytest
 import torch
 
 from common.coding import decode_chunks, encode
-from common.correction import group_rows, largest_batches, shift
+from common.correction import correct_latent, group_rows, largest_batches
 from common.models.build import build_model
+from common.reference import Reference
 from tests.expression import CPU, small_matrix, small_preset
 
 BATCHES = np.array(["a"] * 30 + ["b"] * 20 + ["c"] * 3)
 TYPES = np.array((["T"] * 20 + ["B"] * 10) + (["T"] * 10 + ["B"] * 9 + [None]) + ["T"] * 3, object)
-REFERENCES = {"T": np.array([1.0, -2.0]), "NK": np.array([9.0, 9.0])}
+REFERENCES = {"T": Reference(np.array([1.0, -2.0])), "NK": Reference(np.array([9.0, 9.0]))}
+TARGET = REFERENCES["T"].mean
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def latent() -> np.ndarray:
 
 def test_shift_against_a_loop(latent):
     before = latent.copy()
-    corrected, shifted = shift(latent, BATCHES, TYPES, REFERENCES)
+    corrected, shifted = correct_latent(latent, BATCHES, TYPES, REFERENCES)
     np.testing.assert_array_equal(latent, before)
     assert corrected.dtype == np.float32
     for cell in range(53):
@@ -31,23 +33,23 @@ def test_shift_against_a_loop(latent):
             continue
         own = latent[(BATCHES[cell] == BATCHES) & (TYPES == "T")]
         weight = min(1.0, len(own) / 5)
-        expected = latent[cell] + weight * (REFERENCES["T"] - own.mean(axis=0))
+        expected = latent[cell] + weight * (TARGET - own.mean(axis=0))
         np.testing.assert_allclose(corrected[cell], expected, atol=1e-5)
         assert shifted[cell]
 
 
 def test_full_batches_reach_the_reference_and_tiny_ones_part_of_the_way(latent):
-    corrected, _ = shift(latent, BATCHES, TYPES, REFERENCES)
+    corrected, _ = correct_latent(latent, BATCHES, TYPES, REFERENCES)
     for batch, share in (("a", 1.0), ("b", 1.0), ("c", 3 / 5)):
         rows = (batch == BATCHES) & (TYPES == "T")
         before, after = latent[rows].mean(axis=0), corrected[rows].mean(axis=0)
-        np.testing.assert_allclose(after - before, share * (REFERENCES["T"] - before), atol=1e-5)
+        np.testing.assert_allclose(after - before, share * (TARGET - before), atol=1e-5)
 
 
 def test_one_cell_alone_does_not_become_the_reference(latent):
     types = np.array(["T"] + ["B"] * 52, dtype=object)
-    corrected, _ = shift(latent, np.array(["a"] * 53), types, REFERENCES)
-    assert np.abs(corrected[0] - REFERENCES["T"]).max() > 0.1
+    corrected, _ = correct_latent(latent, np.array(["a"] * 53), types, REFERENCES)
+    assert np.abs(corrected[0] - TARGET).max() > 0.1
 
 
 def test_largest_batches_keeps_ties_and_counts_batches():

@@ -12,7 +12,7 @@ from common.config import RunConfig
 from common.data.held_out import split_cells
 from common.models.state import state_of
 from common.presets import PRESETS, resolve
-from tests.pooled import Pooled, corrected, reference_means
+from tests.pooled import Pooled, corrected, references_of, smoothed
 from tests.small_sites import TINY, federate, site, three_sites, write_sites
 
 SEED = 42
@@ -48,15 +48,16 @@ def assert_equal_to_pooled(pooled, model, out, names):
         [[f"{n}/{b}" for b in f.obs["batch"]] for n, f in zip(names, files, strict=True)]
     )
     cell_type = np.concatenate([f.obs["cell_type"].astype(str) for f in files])
-    references = reference_means(latent, batch, cell_type, 20)
+    smooth = smoothed(latent, batch, pooled.preset.smoothing)
+    references = references_of(smooth, batch, cell_type, 20)
     assert list(references) == list(bundle.references)
-    shifted = corrected(latent, batch, cell_type, references)
+    shifted = corrected(smooth, batch, cell_type, references, pooled.preset.alignment)
     decoded = pooled.decode(model, shifted)
     for key, value in (
         ("X_latent", latent),
         ("X_latent_corrected", shifted),
         ("decoded", decoded),
-        ("residual", pooled.log + decoded - pooled.decode(model, latent)),
+        ("residual", pooled.log + decoded - pooled.decode(model, smooth)),
     ):
         federated = np.concatenate([f.obsm[key] for f in files])
         np.testing.assert_allclose(federated, value, atol=1e-5, err_msg=key)
@@ -143,7 +144,7 @@ REFERENCED = [
 ]
 
 
-def test_reference_means_equal_numpy_on_the_pooled_latents(tmp_path):
+def test_references_equal_numpy_on_the_pooled_latents(tmp_path):
     names = ["site-1", "site-2", "site-3"]
     run = federate(tmp_path / "out", write_sites(tmp_path / "data", REFERENCED), 3)
     files = [results(tmp_path / "out", name)[1] for name in names]
@@ -152,13 +153,17 @@ def test_reference_means_equal_numpy_on_the_pooled_latents(tmp_path):
         [[f"{n}/{b}" for b in f.obs["batch"]] for n, f in zip(names, files, strict=True)]
     )
     cell_type = np.concatenate([f.obs["cell_type"].astype(str) for f in files])
-    expected = reference_means(latent, batch, cell_type, 20)
+    latent = smoothed(latent, batch, PRESETS["default"].smoothing)
+    expected = references_of(latent, batch, cell_type, 20)
     references = Bundle.load(tmp_path / "out/bundle").references
     assert list(references) == ["A", "B", "tied"]
     # What one site alone holds is shifted as the pooled cells would be, and not told.
     assert set(expected) == {"A", "B", "tied", "alone"}
     for name in references:
-        np.testing.assert_allclose(references[name], expected[name], atol=1e-6)
+        np.testing.assert_allclose(references[name].mean, expected[name].mean, atol=1e-6)
+        np.testing.assert_allclose(
+            references[name].covariance, expected[name].covariance, atol=1e-6
+        )
     assert run["largest_batch"] == {"A": 60, "B": 50, "tied": 24}
     assert run["unshifted_types"] == {"few": "no batch has 20 cells"}
     assert run["types_of_one_site"] == ["C", "alone"]
@@ -167,10 +172,11 @@ def test_reference_means_equal_numpy_on_the_pooled_latents(tmp_path):
     assert list(about["unshifted_types"]) == ["few", "C"]
     # Three cells of A in batch r go three fifths of the way.
     shifted = np.concatenate([f.obsm["X_latent_corrected"] for f in files])
-    np.testing.assert_allclose(shifted, corrected(latent, batch, cell_type, expected), atol=1e-5)
+    pooled = corrected(latent, batch, cell_type, expected, "covariance")
+    np.testing.assert_allclose(shifted, pooled, atol=1e-5)
     means = shifted[(batch == "site-2/r") & (cell_type == "A")].mean(axis=0)
     own = latent[(batch == "site-2/r") & (cell_type == "A")].mean(axis=0)
-    np.testing.assert_allclose(means, own + 0.6 * (expected["A"] - own), atol=1e-5)
+    np.testing.assert_allclose(means, own + 0.6 * (expected["A"].mean - own), atol=1e-5)
 
 
 def test_min_reference_cells_is_obeyed(tmp_path):

@@ -83,7 +83,7 @@ def test_the_bundle_loads_and_agrees_with_the_run(finished):
     bundle = Bundle.load(out / "bundle")
     assert len(bundle.panel.genes) == run["n_genes"]
     assert list(bundle.references) == list(run["largest_batch"])
-    assert all(mean.shape == (5,) for mean in bundle.references.values())
+    assert all(r.mean.shape == (5,) for r in bundle.references.values())
     assert sum(value.size for value in bundle.state.values()) == run["n_parameters"]
 
 

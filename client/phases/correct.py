@@ -3,39 +3,42 @@
 import numpy as np
 
 from client.corrected_file import write_corrected
+from client.latents import latents_of
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.coding import decode_chunks, encode
-from common.correction import own_references, shift
+from common.coding import decode_chunks
+from common.correction import correct_latent, own_references
+from common.reference import unpacked
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Write ``corrected.h5ad`` in the site's output folder, whole or not at all."""
     values, panel = request.values, request.panel
-    model, _, device = received_model(site, request)
+    model, preset, device = received_model(site, request)
     matrix = site.matrix(panel)
-    means = request.arrays("references").get("mean")
-    references = dict(zip(values["referenced"], means if means is not None else [], strict=True))
-    latent = site.kept_latent(panel, model.encoder_digest())
-    if latent is None:
-        latent = encode(model, matrix, device)
+    latents = latents_of(site, panel, model, preset, device)
     batches, cell_types = site.file.batches, site.file.cell_types
+    aligned = preset.alignment == "covariance"
+    references = unpacked(values["referenced"], request.arrays("references"))
     least = site.config.min_reference_cells
-    references |= own_references(latent, batches, cell_types, values["alone"], least)
-    corrected, shifted = shift(latent, batches, cell_types, references)
+    references |= own_references(
+        latents.smoothed, batches, cell_types, values["alone"], least, aligned
+    )
+    # Without any reference the correction is the identity, not a reconstruction.
+    before = latents.smoothed if references else latents.encoded
+    corrected, shifted = correct_latent(before, batches, cell_types, references)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
     write_corrected(
         site.file.path,
         site.output_dir / "corrected.h5ad",
-        latent=latent,
+        latent=latents.encoded,
         latent_corrected=corrected,
         shifted=shifted,
         panel=panel,
-        # Without any reference the correction is the identity, not a reconstruction.
         outputs={
-            kind: decode_chunks(model, matrix, latent, corrected, kind, device)
+            kind: decode_chunks(model, matrix, before, corrected, kind, device)
             if references
             else (matrix.log(rows) for rows in matrix.chunks())
             for kind in kinds
@@ -50,7 +53,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
             **site.keys,
         },
     )
-    outbox.masked("n_cells", np.float64(len(latent)))
+    outbox.masked("n_cells", np.float64(len(corrected)))
     outbox.masked("n_shifted", np.float64(shifted.sum()))
     site.drop_latents()
     if site.simulated:

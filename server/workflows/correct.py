@@ -10,8 +10,6 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
-
 from common.bundle import Bundle, shape_card
 from common.config import RunConfig
 from common.data.genes import agree
@@ -24,6 +22,7 @@ from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, resolve
 from common.principal_axes import principal_axes
+from common.reference import Reference, packed, unpacked
 from server.checkpoint import digest_of
 from server.federation import Federation
 from server.rounds import Rounds
@@ -197,7 +196,7 @@ class Correct:
 
     def latents(
         self, state: State, panel: Panel, n_cells: int, maxima: dict[str, int]
-    ) -> tuple[State, dict[str, np.ndarray]]:
+    ) -> tuple[State, dict[str, Reference]]:
         """What the trained model's latents give.
 
         Returns
@@ -205,11 +204,12 @@ class Correct:
         state
             The model, its decoder's linear path refitted to all sites' cells if the preset says so.
         references
-            Latent mean of each shared type: the mean over its tied dominant batches.
+            Of each shared type: the mean over its tied dominant batches, and over the covariances
+            of all that are large enough.
         """
         if (names := self.reached.get("references")) is not None:
-            means = self.reached.arrays("references")["mean"]
-            return self.reached.arrays("refitted"), dict(zip(names, means, strict=True))
+            kept = self.reached.arrays("references")
+            return self.reached.arrays("refitted"), unpacked(names, kept)
         if not (maxima or self.preset.refit_decoder):
             return state, {}
         values = {"n_cells": n_cells, "maxima": maxima}
@@ -222,16 +222,20 @@ class Correct:
         holders = sums["n_holders"]
         if (holders < 1).any():
             raise SecureSumError("a dominant batch was lost before it sent its mean; run again")
-        means = sums["mean_latent"] / holders[:, None]
-        reached = {"refitted": state, "references": {"mean": means}}
-        self.reached.save("references", list(maxima), reached)
-        return state, dict(zip(maxima, means, strict=True))
+        made = {"mean": sums["mean_latent"] / holders[:, None]}
+        if self.preset.alignment == "covariance":
+            n_large = sums["n_large"]
+            if (n_large < 1).any():
+                raise SecureSumError("a large batch was lost before its covariance; run again")
+            made["covariance"] = sums["covariance"] / n_large[:, None]
+        self.reached.save("references", list(maxima), {"refitted": state, "references": made})
+        return state, unpacked(list(maxima), made)
 
     def correct(
         self,
         state: State,
         panel: Panel,
-        references: dict[str, np.ndarray],
+        references: dict[str, Reference],
         types: list[str],
         alone: list[str],
     ) -> None:
@@ -242,6 +246,8 @@ class Correct:
             "run": self.run_id,
             "model": self.preset.model,
             "shape": shape_card(self.preset.shape),
+            "alignment": self.preset.alignment,
+            "smoothing": self.preset.smoothing,
             "versions": versions,
         }
         # A run that stopped in this phase has left one of its own.
@@ -249,7 +255,7 @@ class Correct:
         Bundle(state, panel, references, card).save(self.folder.path / "bundle")
         arrays = {"model": state}
         if references:
-            arrays["references"] = {"mean": np.stack(list(references.values()))}
+            arrays["references"] = packed(references)
         values = {
             "run": self.run_id,
             "version": versions["syncytium"],
