@@ -10,12 +10,18 @@ from cli.console import console, shown
 
 
 def evaluate(
-    run_dir: Annotated[Path, typer.Argument(help="the folder of a finished simulated run")],
+    run_dir: Annotated[
+        Path,
+        typer.Argument(help="a simulated run's folder, or one with the sites' corrected files"),
+    ],
     max_cells: Annotated[
         int, typer.Option(min=10, help="score a random subsample above it")
     ] = 20_000,
 ) -> None:
-    """Score a run before and after correction: a table, and evaluation.json in its folder."""
+    """Score a run before and after correction: a table, and evaluation.json in the folder.
+
+    Corrected files of real sites are gathered as NAME.h5ad or NAME/corrected.h5ad.
+    """
     show_evaluation(run_dir, console(), max_cells)
 
 

@@ -2,8 +2,8 @@
 
 ``obsm["X_latent"]`` and ``obsm["X_latent_corrected"]`` hold the latents before and after;
 ``obsm["decoded"]`` or ``obsm["residual"]`` corrected log1p CP10k over the model's genes, whose
-names are ``uns["syncytium"]["genes"]``; ``obs["syncytium_shifted"]`` tells which cells had a
-reference.
+names are ``uns["syncytium"]["genes"]``; library sizes are over ``uns["syncytium"]["vocabulary"]``.
+``obs["syncytium_shifted"]`` tells which cells had a reference.
 """
 
 import errno
@@ -78,6 +78,7 @@ def write_corrected(
             uns = {
                 **about,
                 "genes": np.array(panel.genes, dtype=object),
+                "vocabulary": np.array(panel.vocabulary, dtype=object),
                 "scale_mean": panel.mean,
                 "scale_sd": panel.sd,
                 "outputs": np.array(list(outputs), dtype=object),
@@ -117,7 +118,7 @@ def _copy(source: Path, partial: Path) -> None:
 def _added_bytes(n_cells: int, latent_dim: int, panel: Panel, n_outputs: int) -> int:
     """At least what is added to the copy: float32 arrays, one byte per cell, names, HDF5's own."""
     arrays = 4 * n_cells * (2 * latent_dim + n_outputs * len(panel.genes))
-    return arrays + n_cells + 256 * len(panel.genes) + 2**20
+    return arrays + n_cells + 256 * (len(panel.genes) + len(panel.vocabulary)) + 2**20
 
 
 def _reserve(path: Path, n_bytes: int) -> None:

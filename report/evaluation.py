@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from report.evaluation_table import evaluation_table
 __all__ = ["evaluate_embeddings", "evaluation_table", "principal_components"]
 
 BEFORE = "uncorrected"
+PACKAGES = ("numpy", "scipy", "scikit-learn", "scanpy", "umap-learn", "igraph", "scib-metrics")
 LABELS_NOTE = (
     "Labels steer the correction and also score it: part of any gain in the rows that use cell "
     "types comes from that."
@@ -119,10 +120,7 @@ def evaluate_embeddings(
         if n_cells > max_cells
         else None,
         "settings": _settings(n_pcs, n_dims, seed),
-        "versions": {
-            name: version(name)
-            for name in ("numpy", "scikit-learn", "scanpy", "umap-learn", "igraph")
-        },
+        "versions": {name: _version(name) for name in PACKAGES},
         "metrics": {
             name: {key: getattr(METRICS.get(name), key) for key in ("title", "better", "group")}
             for name in METRICS.names()
@@ -138,6 +136,13 @@ def evaluate_embeddings(
         "note": LABELS_NOTE,
         "seconds": round(time.perf_counter() - start, 2),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _check_matrix(name: str, x: np.ndarray, n_cells: int) -> None:
@@ -167,6 +172,11 @@ def _settings(n_pcs: int, n_dims: Mapping[str, int], seed: int) -> dict[str, Any
         "nmi": "arithmetic mean of entropies",
         "seed": seed,
         "leiden_seed": leiden.SEED,
+        "metrics": {
+            name: METRICS.get(name).settings
+            for name in METRICS.names()
+            if METRICS.get(name).settings
+        },
     }
 
 

@@ -70,6 +70,12 @@ def _with_change(value: float | None, before: float | None, better: str) -> Text
     return text + Text(f" {change:+.3f}", style=style)
 
 
+def _other_neighbours(settings: Mapping[str, Any]) -> str:
+    own = {name: of.get("k") for name, of in settings["metrics"].items()}
+    said = ", ".join(f"{k} in {name}" for name, k in own.items() if isinstance(k, int))
+    return f" ({said})" if said else ""
+
+
 def _footnotes(result: Mapping[str, Any]) -> list[str]:
     settings = result["settings"]
     resolutions = settings["resolutions"]
@@ -83,7 +89,7 @@ def _footnotes(result: Mapping[str, Any]) -> list[str]:
         f"its change from {next(iter(result['overall']))} (green: better, red: worse).",
         f"Scored on {result['n_cells_scored']:,} cells, {result['n_batches']} batches, "
         f"{result['n_types']} cell types; {n_pcs} principal components of each "
-        f"matrix, {settings['k']} nearest neighbours.",
+        f"matrix, {settings['k']} nearest neighbours{_other_neighbours(settings)}.",
     ]
     if result["subsample"]:
         lines.append(

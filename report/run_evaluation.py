@@ -1,4 +1,4 @@
-"""Score a run: the corrected files in its folder against the expression they were made from."""
+"""Score a run: the corrected files in a folder against the expression they were made from."""
 
 import json
 from collections.abc import Iterator
@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from common.bundle import Bundle
 from common.data.genes import columns_of
 from common.data.matrix import CLIP, ExpressionMatrix
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
-from common.errors import InputError
-from common.panel import Panel, Scaling
+from common.panel import Panel
+from report.corrected_files import CorrectedFile, corrected_files
 from report.evaluation import evaluate_embeddings
 
 
 @dataclass
-class _Gathered:
+class _Cells:
     before: list[np.ndarray] = field(default_factory=list)
     after: dict[str, list[np.ndarray]] = field(default_factory=dict)
     batch: list[np.ndarray] = field(default_factory=list)
@@ -27,7 +26,7 @@ class _Gathered:
 
 
 def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> dict[str, Any]:
-    """Score a run folder and write its ``evaluation.json``.
+    """Score the corrected files in a folder and write ``evaluation.json`` there.
 
     Before: scaled log1p CP10k of the model's genes, recomputed from each corrected file's own
     counts. After: the outputs in ``obsm``, scaled alike. A batch is a site's batch: two sites'
@@ -36,7 +35,8 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
     Parameters
     ----------
     run_dir
-        Holds ``sites/NAME/corrected.h5ad`` and ``bundle/``, as a simulated run leaves them.
+        A simulated run's folder, or one with files gathered from real sites: see
+        :func:`report.corrected_files.corrected_files`.
     max_cells
         Above it a random subsample of this size is read and scored.
     seed
@@ -44,39 +44,33 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
 
     Returns
     -------
-    What was written: see :func:`report.evaluation.evaluate_embeddings`.
+    What was written: see :func:`report.evaluation.evaluate_embeddings`; and ``files``, what was
+    scored.
 
     Raises
     ------
     InputError
-        A file is missing or does not belong to this run.
+        There is no corrected file, or one does not belong to the run of the others.
     """
-    files = sorted(run_dir.glob("sites/*/corrected.h5ad"))
-    if not files:
-        raise InputError(
-            f"{run_dir}: there are no corrected files in {run_dir / 'sites'}; give the folder of a "
-            "finished simulation (on real nodes they stay at the sites)"
-        )
-    bundle = Bundle.load(run_dir / "bundle")
-    panel = bundle.panel
-    sizes = [_n_cells(path, panel, bundle.card.get("run")) for path in files]
-    total = sum(sizes)
+    files = corrected_files(run_dir)
+    total = sum(file.n_cells for file in files)
     chosen = np.arange(total)
     if total > max_cells:
         chosen = np.sort(np.random.default_rng(seed).choice(total, max_cells, replace=False))
-    gathered, first = _Gathered(), 0
-    for path, n_cells in zip(files, sizes, strict=True):
-        rows = chosen[(chosen >= first) & (chosen < first + n_cells)] - first
-        _read_site(path, rows, panel, gathered)
-        first += n_cells
+    cells, first = _Cells(), 0
+    for file in files:
+        rows = chosen[(chosen >= first) & (chosen < first + file.n_cells)] - first
+        _read_site(file, rows, cells)
+        first += file.n_cells
     result = evaluate_embeddings(
-        np.concatenate(gathered.before),
-        {name: np.concatenate(parts) for name, parts in gathered.after.items()},
-        np.concatenate(gathered.batch),
-        np.concatenate(gathered.cell_type),
+        np.concatenate(cells.before),
+        {name: np.concatenate(parts) for name, parts in cells.after.items()},
+        np.concatenate(cells.batch),
+        np.concatenate(cells.cell_type),
         max_cells=max_cells,
         seed=seed,
     )
+    result["files"] = [str(file.path.relative_to(run_dir)) for file in files]
     if total > max_cells:
         how = {"n_cells": max_cells, "how": "random, without replacement", "seed": seed}
         result |= {"n_cells": total, "subsample": how}
@@ -86,56 +80,28 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
     return result
 
 
-def _n_cells(path: Path, panel: Panel, run: str | None) -> int:
-    """Cells of a corrected file, which must be the run's own."""
+def _read_site(file: CorrectedFile, rows: np.ndarray, cells: _Cells) -> None:
     import h5py
-    from anndata.io import read_elem
 
-    try:
-        with h5py.File(path, "r") as file:
-            if "uns/syncytium" not in file:
-                raise InputError(f"{path} was not written by a run: uns has no entry 'syncytium'")
-            about = read_elem(file["uns/syncytium"])
-            n_cells = len(file["obsm/X_latent"])
-    except OSError as error:
-        raise InputError(f"{path} was not written by a run: it is no .h5ad ({error})") from error
-    if tuple(about["genes"]) != panel.genes:
-        raise InputError(f"{path} holds other genes than the run's bundle: it is another run's")
-    if about["run"] != run:
-        raise InputError(
-            f"{path} was written by run {about['run']} and the bundle by run {run}: put back the "
-            "file of this run"
-        )
-    return n_cells
-
-
-def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) -> None:
-    import h5py
-    from anndata.io import read_elem
-
-    with h5py.File(path, "r") as file:
-        about = read_elem(file["uns/syncytium"])
-        scaling = panel.scaling()
-        for name in about["outputs"]:
+    scaling = file.panel.scaling()
+    with h5py.File(file.path, "r") as stored:
+        for name in file.outputs:
             # Whole blocks of rows are read: HDF5 is slow with scattered row numbers.
-            corrected = file["obsm"][name][:][rows]
+            corrected = stored["obsm"][name][:][rows]
             scaled = np.clip((corrected - scaling.mean) / scaling.sd, -CLIP, CLIP)
-            gathered.after.setdefault(name, []).append(scaled)
-    keys = {key: about[key] for key in ("batch_key", "cell_type_key", "layer", "gene_column")}
-    site = SiteFile.open(path, **keys)
-    gathered.before.append(np.concatenate(list(_scaled(site, rows, panel, scaling))))
-    name = path.parent.name
-    gathered.batch.append(np.array([f"{name}/{b}" for b in site.batches[rows]], dtype=object))
-    gathered.cell_type.append(site.cell_types[rows])
+            cells.after.setdefault(name, []).append(scaled)
+    site = SiteFile.open(file.path, **file.keys)
+    cells.before.append(np.concatenate(list(_scaled(site, rows, file.panel))))
+    batches = [f"{file.site}/{batch}" for batch in site.batches[rows]]
+    cells.batch.append(np.array(batches, dtype=object))
+    cells.cell_type.append(site.cell_types[rows])
 
 
-def _scaled(
-    site: SiteFile, rows: np.ndarray, panel: Panel, scaling: Scaling
-) -> Iterator[np.ndarray]:
+def _scaled(site: SiteFile, rows: np.ndarray, panel: Panel) -> Iterator[np.ndarray]:
     columns = columns_of(panel.vocabulary, site.genes)
     chosen = columns_of(panel.genes, panel.vocabulary)
     for first, counts in site.iter_counts(columns):
         wanted = rows[(rows >= first) & (rows < first + counts.shape[0])] - first
         counts = counts[wanted]
         log = log1p_cp10k(counts[:, chosen], library_sizes(counts))
-        yield ExpressionMatrix(log, scaling).scaled(slice(None)).numpy()
+        yield ExpressionMatrix(log, panel.scaling()).scaled(slice(None)).numpy()

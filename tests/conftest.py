@@ -15,6 +15,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:'click.utils.get_text_stream' is deprecated:DeprecationWarning"
     )
+    # umap, which scib-metrics and scanpy import, tells that it has no TensorFlow.
+    config.addinivalue_line("filterwarnings", "ignore:Tensorflow not installed:ImportWarning")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

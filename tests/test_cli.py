@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -146,6 +147,24 @@ def test_evaluate(data, tmp_path):
     again = json.loads((tmp_path / "run/evaluation.json").read_text())
     assert again["n_cells"] == 298
     assert again["subsample"]["n_cells"] == 100
+
+
+def test_evaluate_of_gathered_files(data, tmp_path):
+    federate(tmp_path / "run", data, 3)
+    gathered = tmp_path / "gathered"
+    gathered.mkdir()
+    for path in (tmp_path / "run/sites").iterdir():
+        (path / "corrected.h5ad").rename(gathered / f"{path.name}.h5ad")
+    done = call("evaluate", gathered)
+    assert done.exit_code == 0, done.output
+    assert "decoded" in done.stdout
+    result = json.loads((gathered / "evaluation.json").read_text())
+    assert result["files"] == ["site-1.h5ad", "site-2.h5ad", "site-3.h5ad"]
+    assert result["settings"]["embedding"]
+    assert set(result["per_type"]) == {"A", "B", "C"}
+    with h5py.File(gathered / "site-2.h5ad", "r+") as file:
+        file["uns/syncytium/run"][()] = "8"
+    assert "was written by run 8" in refused("evaluate", gathered)
 
 
 def test_evaluate_of_what_is_no_run(tmp_path):

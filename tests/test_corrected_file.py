@@ -61,6 +61,7 @@ def assert_added(after):
     assert (about["run"], about["seed"]) == ("r1", 42)
     assert about["types"].tolist() == ABOUT["types"]
     assert about["genes"].tolist() == list(GENES)
+    assert about["vocabulary"].tolist() == list(PANEL.vocabulary)
     assert about["outputs"].tolist() == ["decoded", "residual"]
     np.testing.assert_array_equal(about["scale_mean"], PANEL.mean)
     np.testing.assert_array_equal(about["scale_sd"], PANEL.sd)

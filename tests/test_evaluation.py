@@ -84,7 +84,9 @@ def test_result_survives_json_unchanged_and_says_how_it_was_made(result):
     assert result["settings"]["k"] == 15
     assert result["settings"]["n_pcs_found"] == {"uncorrected": 10, "decoded": 10, "noise": 10}
     assert result["settings"]["resolutions"] == pytest.approx(np.arange(1, 21) / 10)
-    assert {"scanpy", "scikit-learn", "igraph"} <= set(result["versions"])
+    assert result["settings"]["metrics"]["ilisi"]["k"] == 90
+    assert result["settings"]["metrics"]["kbet"]["alpha"] == 0.05
+    assert {"scanpy", "scikit-learn", "igraph", "scib-metrics"} <= set(result["versions"])
     assert "also score it" in result["note"]
 
 
@@ -139,6 +141,10 @@ def test_table_fits_80_columns_and_explains_itself(result):
     assert "Labels steer the correction and also score it" in flat
     assert "higher is better" in flat
     assert "12 cells without a type" in flat
+    assert "15 nearest neighbours (90 in clisi, 90 in ilisi, 50 in kbet)" in flat
+    # No title is broken over two lines, and no row by its scores.
+    rows = [line.split("↑")[1].split() for line in text.splitlines() if "↑ " in line]
+    assert [len(row) for row in rows if row[0] != "higher"] == [5] * len(METRICS.names())
     before, decoded = (
         result["overall"][c]["knn_purity"]["value"] for c in ("uncorrected", "decoded")
     )

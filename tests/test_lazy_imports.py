@@ -13,7 +13,8 @@ import importlib, sys
 import client.app
 for phase in sys.argv[1:]:
     importlib.import_module(f"client.phases.{phase}")
-heavy = ("torch", "pandas", "anndata", "sklearn", "scanpy", "crypten", "matplotlib")
+heavy = ("torch", "pandas", "anndata", "sklearn", "scanpy", "crypten", "matplotlib",
+         "jax", "scib_metrics")
 print(*[name for name in heavy if name in sys.modules])
 """
 

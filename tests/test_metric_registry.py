@@ -14,11 +14,18 @@ from common.metrics.registry import METRICS, register_metric
 NAMES = {
     "ari",
     "ari_best",
+    "clisi",
     "entropy_of_batch_mixing",
     "entropy_of_batch_mixing_shared",
+    "graph_connectivity",
+    "ilisi",
+    "isolated_label_f1",
+    "kbet",
+    "kbet_per_type",
     "knn_purity",
     "nmi",
     "nmi_best",
+    "principal_component_regression",
     "silhouette_batch",
     "silhouette_label",
 }
@@ -30,6 +37,11 @@ def test_metrics_are_found_with_title_and_direction():
         assert METRICS.get(name).better == "higher"
         assert METRICS.get(name).group in {"mixing", "types"}
         assert len(METRICS.get(name).title) > 5
+    assert METRICS.get("ilisi").group == METRICS.get("graph_connectivity").group == "mixing"
+    assert METRICS.get("clisi").group == METRICS.get("isolated_label_f1").group == "types"
+    assert METRICS.get("kbet").settings["k"] == 50
+    assert METRICS.get("ilisi").settings["k"] == 90
+    assert METRICS.get("knn_purity").settings == {}
 
 
 def test_unknown_names_and_directions_are_refused():

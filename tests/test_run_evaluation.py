@@ -201,4 +201,4 @@ def test_a_missing_bundle_is_refused(run_dir, scored, name):
 
 def test_a_folder_without_corrected_files_is_refused(run_dir, scored):
     shutil.rmtree(run_dir / "sites")
-    refused(run_dir, str(run_dir / "sites"), "no corrected files", "finished simulation")
+    refused(run_dir, str(run_dir), "no corrected files", "finished simulation", "NAME.h5ad")

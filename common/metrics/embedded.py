@@ -2,16 +2,26 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.errors import InputError
 from common.metrics.leiden import leiden_clusterings
-from common.metrics.neighbors import K, Neighbours, connectivities, nearest_neighbours
+from common.metrics.neighbors import MOST, K, Neighbours, connectivities, nearest_neighbours
 from common.metrics.score import Undefined
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 # What None, NaN and pandas' NA read as once an annotation was cast to str.
 _NO_TYPE = ("", "nan", "NaN", "None", "<NA>")
+
+
+def is_constant(x: np.ndarray) -> bool:
+    """Whether all cells of ``x`` (n_cells, n_dims) lie on one point, up to rounding."""
+    scale = np.abs(x).max(initial=0.0)
+    return x.size == 0 or bool(np.ptp(x, axis=0).max() <= 1e-9 * scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,28 +96,49 @@ class Embedded:
         }
 
     @cached_property
-    def neighbours(self) -> Neighbours:
-        """The 15 nearest cells of every cell, itself excluded.
+    def only_typed(self) -> "Embedded":
+        """The cells that have a type, with graphs of their own; itself where all have one."""
+        if self.typed.all():
+            return self
+        return Embedded(*(values[self.typed] for values in (self.x, self.batch, self.cell_type)))
+
+    @cached_property
+    def _most_neighbours(self) -> Neighbours:
+        return nearest_neighbours(self.x, k=min(MOST, self.n_cells - 1))
+
+    def nearest(self, k: int) -> Neighbours:
+        """The ``k`` nearest cells of every cell, itself excluded; at most 90.
 
         Raises
         ------
         Undefined
-            Fewer than 16 cells, or a constant embedding.
+            No more than ``k`` cells, or a constant embedding.
         """
         self.require_spread()
-        if self.n_cells <= K:
-            raise Undefined(f"needs at least {K + 1} cells for {K} neighbours, has {self.n_cells}")
-        return nearest_neighbours(self.x)
+        if not 0 < k <= MOST:
+            raise ValueError(f"k={k}; the shared graph has 1 to {MOST} neighbours")
+        if self.n_cells <= k:
+            raise Undefined(f"needs at least {k + 1} cells for {k} neighbours, has {self.n_cells}")
+        return Neighbours(*(columns[:, :k] for columns in self._most_neighbours))
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """The 15 nearest cells of every cell; raises Undefined as ``nearest`` does."""
+        return self.nearest(K)
+
+    @cached_property
+    def graph(self) -> "csr_matrix":
+        """(n_cells, n_cells) symmetric weights on ``neighbours``; raises Undefined as they do."""
+        return connectivities(self.x, self.neighbours)
 
     @cached_property
     def clusterings(self) -> dict[float, np.ndarray]:
         """Leiden clusters (n_cells,) by resolution; raises Undefined as ``neighbours`` does."""
-        return leiden_clusterings(connectivities(self.x, self.neighbours))
+        return leiden_clusterings(self.graph)
 
     def require_spread(self) -> None:
         """Raise Undefined where all cells lie on one point."""
-        scale = np.abs(self.x).max(initial=0.0)
-        if self.x.size == 0 or np.ptp(self.x, axis=0).max() <= 1e-9 * scale:
+        if is_constant(self.x):
             raise Undefined("the embedding is constant: all cells lie on one point")
 
     def require_batches(self) -> None:

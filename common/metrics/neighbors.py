@@ -6,17 +6,19 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 K = 15
+# As many as any metric asks for: LISI. Searching for them takes no longer than for 15.
+MOST = 90
 
 
 class Neighbours(NamedTuple):
-    """The K nearest cells of every cell, nearest first, the cell itself excluded.
+    """The k nearest cells of every cell, nearest first, the cell itself excluded.
 
     Parameters
     ----------
     indices
-        (n_cells, K) row numbers.
+        (n_cells, k) row numbers.
     distances
-        (n_cells, K) Euclidean distances.
+        (n_cells, k) Euclidean distances.
     """
 
     indices: np.ndarray

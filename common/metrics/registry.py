@@ -1,8 +1,8 @@
 """The table of metrics; a metric enters it from its own file."""
 
 import functools
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from common.errors import ConfigError
 from common.metrics.embedded import Embedded
@@ -19,6 +19,7 @@ def register_metric(
     title: str,
     better: Literal["higher", "lower"],
     group: Literal["mixing", "types", "other"] = "other",
+    settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[[Embedded], Score | float]], Metric]:
     """Decorator: enter a metric under ``name``.
 
@@ -33,6 +34,8 @@ def register_metric(
         Whether a higher or a lower value is the better one.
     group
         What it judges: how well batches mix, how well cell types are kept, or neither.
+    settings
+        Its own parameters as plain values, for the settings in ``evaluation.json``.
 
     Raises
     ------
@@ -55,6 +58,7 @@ def register_metric(
                 return Score(None, reason=str(undefined))
             return result if isinstance(result, Score) else Score(float(result))
 
-        return METRICS.register(name, title=title, better=better, group=group)(metric)
+        attributes = {"title": title, "better": better, "group": group}
+        return METRICS.register(name, **attributes, settings=dict(settings or {}))(metric)
 
     return enter
