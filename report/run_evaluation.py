@@ -19,7 +19,9 @@ from report.evaluation import evaluate_embeddings
 
 
 @dataclass
-class _Gathered:
+class Gathered:
+    """Cells of one site after the other, in matching parts."""
+
     before: list[np.ndarray] = field(default_factory=list)
     after: dict[str, list[np.ndarray]] = field(default_factory=dict)
     batch: list[np.ndarray] = field(default_factory=list)
@@ -51,24 +53,7 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
     InputError
         A file is missing or does not belong to this run.
     """
-    files = sorted(run_dir.glob("sites/*/corrected.h5ad"))
-    if not files:
-        raise InputError(
-            f"{run_dir}: there are no corrected files in {run_dir / 'sites'}; give the folder of a "
-            "finished simulation (on real nodes they stay at the sites)"
-        )
-    bundle = Bundle.load(run_dir / "bundle")
-    panel = bundle.panel
-    sizes = [_n_cells(path, panel, bundle.card.get("run")) for path in files]
-    total = sum(sizes)
-    chosen = np.arange(total)
-    if total > max_cells:
-        chosen = np.sort(np.random.default_rng(seed).choice(total, max_cells, replace=False))
-    gathered, first = _Gathered(), 0
-    for path, n_cells in zip(files, sizes, strict=True):
-        rows = chosen[(chosen >= first) & (chosen < first + n_cells)] - first
-        _read_site(path, rows, panel, gathered)
-        first += n_cells
+    gathered, total = gather(run_dir, max_cells=max_cells, seed=seed)
     result = evaluate_embeddings(
         np.concatenate(gathered.before),
         {name: np.concatenate(parts) for name, parts in gathered.after.items()},
@@ -84,6 +69,39 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
     partial.write_text(json.dumps(result, indent=1, allow_nan=False))
     partial.replace(run_dir / "evaluation.json")
     return result
+
+
+def gather(
+    run_dir: Path, *, max_cells: int, seed: int, shown: int | None = None
+) -> tuple[Gathered, int]:
+    """The cells that are scored, or at random at most ``shown`` of them; and how many there are.
+
+    Raises
+    ------
+    InputError
+        A file is missing or does not belong to this run.
+    """
+    files = sorted(run_dir.glob("sites/*/corrected.h5ad"))
+    if not files:
+        raise InputError(
+            f"{run_dir}: there are no corrected files in {run_dir / 'sites'}; give the folder of a "
+            "finished simulation (on real nodes they stay at the sites)"
+        )
+    bundle = Bundle.load(run_dir / "bundle")
+    panel = bundle.panel
+    sizes = [_n_cells(path, panel, bundle.card.get("run")) for path in files]
+    total = sum(sizes)
+    chosen = np.arange(total)
+    if total > max_cells:
+        chosen = np.sort(np.random.default_rng(seed).choice(total, max_cells, replace=False))
+    gathered, first = Gathered(), 0
+    if shown is not None and len(chosen) > shown:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, shown, replace=False))
+    for path, n_cells in zip(files, sizes, strict=True):
+        rows = chosen[(chosen >= first) & (chosen < first + n_cells)] - first
+        read_site(path, rows, panel, gathered)
+        first += n_cells
+    return gathered, total
 
 
 def _n_cells(path: Path, panel: Panel, run: str | None) -> int:
@@ -109,7 +127,8 @@ def _n_cells(path: Path, panel: Panel, run: str | None) -> int:
     return n_cells
 
 
-def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) -> None:
+def read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: Gathered) -> None:
+    """Add these cells of a corrected file; ``panel`` is that of its run."""
     import h5py
     from anndata.io import read_elem
 
@@ -117,8 +136,7 @@ def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) 
         about = read_elem(file["uns/syncytium"])
         scaling = panel.scaling()
         for name in about["outputs"]:
-            # Whole blocks of rows are read: HDF5 is slow with scattered row numbers.
-            corrected = file["obsm"][name][:][rows]
+            corrected = _rows(file["obsm"][name], rows)
             scaled = np.clip((corrected - scaling.mean) / scaling.sd, -CLIP, CLIP)
             gathered.after.setdefault(name, []).append(scaled)
     keys = {key: about[key] for key in ("batch_key", "cell_type_key", "layer", "gene_column")}
@@ -127,6 +145,16 @@ def _read_site(path: Path, rows: np.ndarray, panel: Panel, gathered: _Gathered) 
     name = path.parent.name
     gathered.batch.append(np.array([f"{name}/{b}" for b in site.batches[rows]], dtype=object))
     gathered.cell_type.append(site.cell_types[rows])
+
+
+def _rows(dataset: Any, rows: np.ndarray, block: int = 4096) -> np.ndarray:
+    """Some rows, in their order. Blocks are read: HDF5 is slow with scattered row numbers."""
+    firsts = range(0, len(dataset), block)
+    parts = [rows[(rows >= first) & (rows < first + block)] for first in firsts]
+    wanted = [(first, part) for first, part in zip(firsts, parts, strict=True) if len(part)]
+    if not wanted:
+        return dataset[:0]
+    return np.concatenate([dataset[first : first + block][part - first] for first, part in wanted])
 
 
 def _scaled(
