@@ -8,6 +8,7 @@ from client.outbox import Outbox
 from client.site import Site
 from common.coding import decode_chunks, encode
 from common.correction import own_references, shift
+from report.site_page import try_site_page
 from strategies.records import Request
 
 
@@ -50,6 +51,9 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
             **site.keys,
         },
     )
+    if site.node.report and not site.simulated and (fault := try_site_page(site.output_dir)):
+        # Of the site's own file: not for a log that is collected.
+        outbox.local(report=fault)
     outbox.masked("n_cells", np.float64(len(latent)))
     outbox.masked("n_shifted", np.float64(shifted.sum()))
     site.drop_latents()
