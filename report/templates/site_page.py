@@ -14,9 +14,9 @@ has it. Run <code>{{ run }}</code>.</p>
 {% block main %}
 <section aria-labelledby="pictures">
 <h2 id="pictures">Own cells before and after</h2>
-{% if shown %}<p>The correction moves this site's batches to references that all sites share: what
-lies together here after it also lies with the same types of the other sites, which these pictures
-cannot show.</p>{{ parts.pictures(shown) }}{% else %}<p>{{ no_pictures }}</p>{% endif %}
+{% if shown %}<p>The correction moves each batch to references that all sites share. How this site's
+cells then lie among those of others no single site can see.</p>
+{{ parts.pictures(shown) }}{% else %}<p>{{ no_pictures }}</p>{% endif %}
 {% if unshifted %}<div class="note warn"><strong>Cell types that were not shifted to a
 reference:</strong> <ul>{% for name in unshifted %}<li>{{ name }}</li>{% endfor %}</ul></div>
 {% endif %}
