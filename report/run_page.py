@@ -132,8 +132,8 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "times": [phase for phase in phases if phase.seconds is not None] if took else [],
         "about_sites": _about_sites(record),
         "largest": run.get("largest_batch", {}),
-        "settings": changed_settings(run.get("config", {})),
-        "network": network(run.get("config", {})),
+        "settings": changed_settings(record.run.get("config", {})),
+        "network": network(record.run.get("config", {})),
         "versions": run.get("versions", {}),
         "version": own_version(),
         "folder": str(record.path),
@@ -175,7 +175,8 @@ def _title(record: RunRecord) -> str:
     n_cells = run.get("n_corrected", run.get("n_cells"))
     cells = f" of {n_cells:,} cells" if n_cells else ""
     n_sites = len(record.sites)
-    return f"{what}{cells} at {n_sites} site{'' if n_sites == 1 else 's'}"
+    at = f" at {n_sites} site{'' if n_sites == 1 else 's'}" if n_sites else ""
+    return f"{what}{cells}{at}"
 
 
 def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str]]:
