@@ -89,7 +89,8 @@ class Nodes:
                 time.sleep(0.1)
 
     def start_site(self, site: str, **config: str) -> None:
-        """Start a SuperNode with this node config."""
+        """Start a SuperNode with this node config; without a page, unless it says so."""
+        config = {"report": "false", **config}
         (port,) = free_ports(1)
         pairs = " ".join(f"{key.replace('_', '-')}='{value}'" for key, value in config.items())
         log = self.folder / f"{site}.log"

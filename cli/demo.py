@@ -8,6 +8,7 @@ import typer
 
 from cli.console import console, shown
 from cli.evaluate import show_evaluation
+from cli.report import report_of_run
 from cli.run import execute
 
 CELLS_PER_SITE = 1000
@@ -36,3 +37,4 @@ def demo(
         screen.print(f"  {shown(path)}", markup=False)
     execute({"data": str(out / "data"), "seed": seed}, out, where="demo")
     show_evaluation(out, screen)
+    report_of_run(out, screen, draw=True)

@@ -9,6 +9,7 @@ from cli.demo import demo
 from cli.evaluate import evaluate
 from cli.keys import keys
 from cli.policy import policy
+from cli.report import report
 from cli.run import run
 from cli.split import split
 
@@ -19,5 +20,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, check, split, run, evaluate, policy, keys, certs):
+for _command in (demo, check, split, run, evaluate, report, policy, keys, certs):
     app.command()(_command)

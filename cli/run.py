@@ -17,6 +17,7 @@ from rich.markup import escape
 from cli.console import console, shown, stops
 from cli.flower import Flower
 from cli.progress import RunProgress
+from cli.report import report_of_run
 from cli.superlink import own_superlink, tail
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
@@ -54,6 +55,7 @@ def run(
     if resume:
         values["resume"] = True
     execute(values, out, superlink=superlink, where=str(conf))
+    report_of_run(out, console(), draw=superlink is None)
 
 
 def read_settings(conf: Path, replaced: list[str]) -> dict[str, Any]:
@@ -129,6 +131,9 @@ def execute(
     with stops():
         try:
             result = _run(config, out, superlink, federation_config, screen)
+        except RunError:
+            report_of_run(out, screen, draw=False)
+            raise
         finally:
             # A simulated site's own end removes it; that of a failed run did not come.
             if superlink is None:

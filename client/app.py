@@ -56,7 +56,7 @@ def _answer(message: Message, context: Context) -> Message:
         site.policy.allow_bytes(content_bytes(message.content), f"came with {phase}")
         sums = site_sum(site.config, keys, name, run, site.guard)
         request = Request(message.content, site.policy.largest_message_mb * MB)
-        content = _work(replace(site, sums=sums), phase, request, keys)
+        content = _work(replace(site, sums=sums), phase, request, keys, str(context.run_id))
         site.policy.allow_bytes(content_bytes(content), f"was to answer {phase}")
         done = {"bytes": content_bytes(content), "seconds": round(time.monotonic() - start, 3)}
         logger.debug("phase done", extra=facts(phase=phase, **done))
@@ -66,7 +66,8 @@ def _answer(message: Message, context: Context) -> Message:
             error = DiskError(fault.filename or "output-dir", fault)
         kind, reason, why = _refused(error, phase, site.node.data_path if site else "", simulated)
         log = site.outbox_log if site else outbox_log_of(dict(context.node_config))
-        content = to_record(refusal(phase, kind, reason, why, log), {})
+        told = refusal(phase, kind, reason, why, log, str(context.run_id))
+        content = to_record(told, {})
     # In the memory of Flower's node until the next message of the run, and nowhere else.
     if keys is not None:
         context.state[KEYS] = ConfigRecord({KEYS: keys.to_bytes()})
@@ -82,9 +83,9 @@ def _keys(state: RecordDict, run: str) -> SiteKeys:
     return SiteKeys(run)
 
 
-def _work(site: Site, phase: str, request: Request, keys: SiteKeys) -> RecordDict:
+def _work(site: Site, phase: str, request: Request, keys: SiteKeys, run: str) -> RecordDict:
     worker = importlib.import_module(f"client.phases.{phase}")
-    outbox, context = Outbox(phase, site.outbox_log), None
+    outbox, context = Outbox(phase, site.outbox_log, run), None
     if phase_of(phase).masked():
         # Before anything is computed: a refusal must not tell of the site's data.
         context = request.context(site.config.digest())

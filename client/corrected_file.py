@@ -78,6 +78,7 @@ def write_corrected(
             uns = {
                 **about,
                 "genes": np.array(panel.genes, dtype=object),
+                # Over these a library size is taken: with them the file tells its own input.
                 "vocabulary": np.array(panel.vocabulary, dtype=object),
                 "scale_mean": panel.mean,
                 "scale_sd": panel.sd,

@@ -24,12 +24,15 @@ class Outbox:
         The phase that is answered.
     log
         The site's ``outbox.jsonl``; one line is appended per reply.
+    run
+        Flower's id of the run, entered into the line.
     """
 
-    def __init__(self, phase: str, log: Path):
+    def __init__(self, phase: str, log: Path, run: str = ""):
         self.phase = phase
         self.fields = phase_of(phase).fields
         self.log = log
+        self.run = run
         self._public: dict[str, Any] = {}
         self._masked: dict[str, np.ndarray] = {}
         self._shares: dict[str, np.ndarray] = {}
@@ -151,6 +154,7 @@ class Outbox:
         ]
         _log(
             self.log,
+            run=self.run,
             phase=self.phase,
             round=context.round if context else 0,
             seconds=round(time.time() - self._started, 4),
@@ -171,7 +175,9 @@ class Outbox:
         }
 
 
-def refusal(phase: str, kind: str, reason: str, why: str, log: Path | None) -> dict[str, Any]:
+def refusal(
+    phase: str, kind: str, reason: str, why: str, log: Path | None, run: str = ""
+) -> dict[str, Any]:
     """The JSON values of a reply that says why nothing else is sent; logged like any other.
 
     ``why`` is for the site's own log alone. ``log`` is None where the site's settings do not even
@@ -180,7 +186,7 @@ def refusal(phase: str, kind: str, reason: str, why: str, log: Path | None) -> d
     if log is not None:
         # The refusal must arrive even if the disk is full.
         with contextlib.suppress(OSError):
-            _log(log, phase=phase, refused={"kind": kind, "reason": reason}, why=why)
+            _log(log, run=run, phase=phase, refused={"kind": kind, "reason": reason}, why=why)
     return {"error": {"kind": kind, "reason": reason}}
 
 

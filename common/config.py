@@ -264,6 +264,7 @@ class NodeConfig(Settings):
     device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
     policy: str = Field("", description="the site's rules, a file as of `syncytium policy`")
     site_key: str = Field("", description="its long-term key, a file as of `syncytium keys`")
+    report: bool = Field(True, description="make report.html of its own cells: some 25 seconds")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
     batch_key: str = BATCH_KEY
     cell_type_key: str = CELL_TYPE_KEY

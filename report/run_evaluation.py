@@ -18,7 +18,9 @@ from report.evaluation import evaluate_embeddings
 
 
 @dataclass
-class _Cells:
+class Gathered:
+    """Cells of one site after the other, in matching parts."""
+
     before: list[np.ndarray] = field(default_factory=list)
     after: dict[str, list[np.ndarray]] = field(default_factory=dict)
     batch: list[np.ndarray] = field(default_factory=list)
@@ -53,15 +55,7 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
         There is no corrected file, or one does not belong to the run of the others.
     """
     files = corrected_files(run_dir)
-    total = sum(file.n_cells for file in files)
-    chosen = np.arange(total)
-    if total > max_cells:
-        chosen = np.sort(np.random.default_rng(seed).choice(total, max_cells, replace=False))
-    cells, first = _Cells(), 0
-    for file in files:
-        rows = chosen[(chosen >= first) & (chosen < first + file.n_cells)] - first
-        _read_site(file, rows, cells)
-        first += file.n_cells
+    cells, total = gather(files, max_cells=max_cells, seed=seed)
     result = evaluate_embeddings(
         np.concatenate(cells.before),
         {name: np.concatenate(parts) for name, parts in cells.after.items()},
@@ -80,14 +74,32 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
     return result
 
 
-def _read_site(file: CorrectedFile, rows: np.ndarray, cells: _Cells) -> None:
+def gather(
+    files: list[CorrectedFile], *, max_cells: int, seed: int, shown: int | None = None
+) -> tuple[Gathered, int]:
+    """The cells that are scored, or at random at most ``shown`` of them; and how many there are."""
+    total = sum(file.n_cells for file in files)
+    chosen = np.arange(total)
+    for most in filter(None, (max_cells, shown)):
+        if len(chosen) > most:
+            # The same cells for one seed: those shown are among those scored.
+            chosen = np.sort(np.random.default_rng(seed).choice(chosen, most, replace=False))
+    cells, first = Gathered(), 0
+    for file in files:
+        rows = chosen[(chosen >= first) & (chosen < first + file.n_cells)] - first
+        read_site(file, rows, cells)
+        first += file.n_cells
+    return cells, total
+
+
+def read_site(file: CorrectedFile, rows: np.ndarray, cells: Gathered) -> None:
+    """Add these cells of a corrected file."""
     import h5py
 
     scaling = file.panel.scaling()
     with h5py.File(file.path, "r") as stored:
         for name in file.outputs:
-            # Whole blocks of rows are read: HDF5 is slow with scattered row numbers.
-            corrected = stored["obsm"][name][:][rows]
+            corrected = _rows(stored["obsm"][name], rows)
             scaled = np.clip((corrected - scaling.mean) / scaling.sd, -CLIP, CLIP)
             cells.after.setdefault(name, []).append(scaled)
     site = SiteFile.open(file.path, **file.keys)
@@ -95,6 +107,16 @@ def _read_site(file: CorrectedFile, rows: np.ndarray, cells: _Cells) -> None:
     batches = [f"{file.site}/{batch}" for batch in site.batches[rows]]
     cells.batch.append(np.array(batches, dtype=object))
     cells.cell_type.append(site.cell_types[rows])
+
+
+def _rows(dataset: Any, rows: np.ndarray, block: int = 4096) -> np.ndarray:
+    """Some rows, in their order. Blocks are read: HDF5 is slow with scattered row numbers."""
+    firsts = range(0, len(dataset), block)
+    parts = [rows[(rows >= first) & (rows < first + block)] for first in firsts]
+    wanted = [(first, part) for first, part in zip(firsts, parts, strict=True) if len(part)]
+    if not wanted:
+        return dataset[:0]
+    return np.concatenate([dataset[first : first + block][part - first] for first, part in wanted])
 
 
 def _scaled(site: SiteFile, rows: np.ndarray, panel: Panel) -> Iterator[np.ndarray]:

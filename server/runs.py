@@ -135,8 +135,14 @@ class RunFolder:
         self._write()
 
     def finish(self, status: str, **entries: Any) -> None:
-        """The run's end: ``finished`` or ``failed``."""
-        self.note(status=status, ended=_now(), **entries)
+        """The run's end, ``finished`` or ``failed``, and its page."""
+        self._run.update(status=status, ended=_now(), **entries)
+        # It brings what a command that only reads a folder does not need.
+        from report.run_page import try_run_page
+
+        # Before run.json: who sees the end there finds the page too.
+        try_run_page(self.path, self._run)
+        self._write()
 
     def metrics(self, **line: Any) -> None:
         """Append a line to ``metrics.jsonl``: a round and its losses."""

@@ -21,6 +21,8 @@ def real_sites(folder: Path, names: list[str], **rules: Any) -> dict[str, dict[s
             "data-path": str(data / f"site-{number}.h5ad"),
             "output-dir": str(folder / name),
             "name": name,
+            # Half a minute at each site, for one test alone.
+            "report": False,
         }
         if rules:
             configs[name]["policy"] = policy_file(folder / f"{name}.toml", **rules)

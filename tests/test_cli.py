@@ -65,13 +65,23 @@ def refused(*arguments):
 def test_help_lists_the_commands():
     done = call("--help")
     assert done.exit_code == 0
-    for command in ("demo", "check", "split", "run", "evaluate", "policy", "keys", "certs"):
+    for command in (
+        "demo",
+        "check",
+        "split",
+        "run",
+        "evaluate",
+        "report",
+        "policy",
+        "keys",
+        "certs",
+    ):
         assert f" {command} " in done.stdout
     assert call().exit_code != 0
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "check", "split", "run", "evaluate", "policy", "keys", "certs"]
+    "command", ["demo", "check", "split", "run", "evaluate", "report", "policy", "keys", "certs"]
 )
 def test_each_command_has_help(command):
     done = call(command, "--help")

@@ -34,7 +34,8 @@ def project(images, four_site_data, tmp_path):
     checkout = clean_copy(tmp_path / "checkout")
     (checkout / "override.yml").write_text(OVERRIDE)
     files = ("docker-compose.yml", "override.yml")
-    with compose(checkout, *files, SYNCYTIUM_DATA=str(four_site_data)) as started:
+    settings = {"SYNCYTIUM_DATA": str(four_site_data), "SYNCYTIUM_REPORT": "false"}
+    with compose(checkout, *files, **settings) as started:
         yield started
 
 
@@ -78,6 +79,7 @@ def test_up_from_a_clean_checkout_equals_the_simulation(images, tmp_path):
             assert ours[key] == simulated[key], key
         for name, output in outputs(project).items():
             assert (output / "corrected.h5ad").exists(), name
+            assert (output / "report.html").exists(), name
             assert leftovers(output) in ([], ["participants.lock"])
 
 

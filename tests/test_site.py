@@ -36,7 +36,7 @@ def run_config(**settings):
 
 def real(path, tmp_path, config=None, **node):
     node = {key.replace("_", "-"): value for key, value in node.items()}
-    node = {"data-path": str(path), "output-dir": str(tmp_path / "output"), **node}
+    node = {"data-path": str(path), "output-dir": str(tmp_path / "output"), "report": False} | node
     return Site.from_context(config or run_config(), node, 7)
 
 

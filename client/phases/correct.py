@@ -10,6 +10,7 @@ from client.site import Site
 from common.coding import decode_chunks
 from common.correction import correct_latent, own_references
 from common.reference import unpacked
+from report.site_page import try_site_page
 from strategies.records import Request
 
 
@@ -53,6 +54,9 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
             **site.keys,
         },
     )
+    if site.node.report and not site.simulated and (fault := try_site_page(site.output_dir)):
+        # Of the site's own file: not for a log that is collected.
+        outbox.local(report=fault)
     outbox.masked("n_cells", np.float64(len(corrected)))
     outbox.masked("n_shifted", np.float64(shifted.sum()))
     site.drop_latents()

@@ -74,7 +74,10 @@ class Correct:
         self._same_as_before(sites)
         self.federation.introduce({site.node_id: site.site for site in sites})
         self.folder.note(
-            sites={s.site: {"n_genes": len(s.genes), "versions": s.versions} for s in sites}
+            sites={
+                s.site: {"node": str(s.node_id), "n_genes": len(s.genes), "versions": s.versions}
+                for s in sites
+            }
         )
         enough_for(self.config, len(sites))
         types = {cell_type for site in sites for cell_type in site.cell_types}

@@ -1,0 +1,268 @@
+"""The page of a run: everything of the run folder, and pictures where the cells are here."""
+
+import logging
+import time
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import SyncytiumError
+from report import page, recovery
+from report.corrected_files import corrected_files
+from report.loss_chart import HEIGHT, RIGHT, WIDTH, loss_chart
+from report.pictures import SHOWN, Pictures, make_pictures, seen_by_scores
+from report.run_evaluation import gather
+from report.run_record import RunRecord
+from report.settings_table import changed_settings, network
+from report.traffic import PhaseTraffic, by_phase, by_site, natural
+from report.verdict import QUESTIONS, findings, types_to_look_at
+
+logger = logging.getLogger("syncytium.report")
+
+MAX_SCORED = 20_000
+TONES = {"finished": "good", "failed": "bad"}
+SUMS = {"masked": "masked", "crypten": "shared (CrypTen)", "off": "not masked"}
+
+
+def write_run_page(folder: Path, *, pictures: bool, run: dict[str, Any] | None = None) -> Path:
+    """Write ``report.html`` in a run folder.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    pictures
+        Draw UMAPs, where the sites' cells are in the folder: some 15 seconds.
+    run
+        What ``run.json`` is about to say.
+
+    Raises
+    ------
+    InputError
+        The folder holds no run.
+    """
+    record = RunRecord.read(folder, run)
+    shown, no_pictures = _pictures(record, pictures)
+    return page.write(page.render("run", **_values(record, shown, no_pictures)), folder)
+
+
+def try_run_page(folder: Path, run: dict[str, Any]) -> None:
+    """The page without pictures; a fault in it is logged and harms no run."""
+    try:
+        write_run_page(folder, pictures=False, run=run)
+    except Exception as error:
+        logger.warning("no report.html: %s: %s", type(error).__name__, error)
+
+
+def _pictures(record: RunRecord, wanted: bool) -> tuple[Pictures | None, str]:
+    """Pictures, or why there are none."""
+    if record.run["status"] != "finished":
+        return None, ""
+    if not record.simulated:
+        return None, (
+            "The cells stayed at the sites, and so do their pictures: each site has its own in "
+            "report.html in its output-dir, unless its node config says report = false."
+        )
+    if not wanted:
+        return None, "`syncytium report` with this folder draws them."
+    scored = (record.evaluation or {}).get("subsample") or {"n_cells": MAX_SCORED, "seed": 0}
+    try:
+        cells, n_cells = gather(
+            corrected_files(record.path),
+            max_cells=scored["n_cells"],
+            seed=scored["seed"],
+            shown=SHOWN,
+        )
+    except SyncytiumError as error:
+        return None, f"There are none: {error}."
+    # A batch is named SITE/BATCH; a site's name holds no slash, it is a folder's.
+    sites = [batch.split("/", 1)[0] for batch in np.concatenate(cells.batch)]
+    groups = {
+        "site": np.array(sites, dtype=object),
+        "cell type": np.concatenate(cells.cell_type),
+    }
+    seen = seen_by_scores(record.evaluation)
+    return make_pictures(cells, n_cells, groups, named=["cell type"], seen=seen), ""
+
+
+def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict[str, Any]:
+    run, evaluation = record.run, record.evaluation
+    config = {"preset": "", **run.get("config", {})}
+    # What an early end leaves out.
+    run = {
+        **dict.fromkeys(("ended", "error", "error_kind", "n_rounds", "kept_round"), ""),
+        **dict.fromkeys(("stopped_early", "identity", "n_parameters", "resumed"), None),
+        **{"task": "", "run_id": "", "started": ""},
+        **run,
+        "config": config,
+    }
+    phases, took = by_phase(record), _took(record)
+    found = findings(evaluation) if evaluation else []
+    kept = run["kept_round"] if run["stopped_early"] else None
+    return {
+        "title": _title(record),
+        "run": run,
+        "failed": run["status"] == "failed",
+        "tone": TONES.get(run["status"], "same"),
+        "took": took,
+        "facts": _facts(record, phases),
+        "sections": _sections(record),
+        "reached": recovery.reached(record),
+        "ways": recovery.ways_on(record),
+        "simulated": record.simulated,
+        "masked": config.get("secure-sum") != "off",
+        "findings": found,
+        "n_outputs": len({one.output for one in found}),
+        "open_losses": run.get("lost_sites", {}),
+        "unshifted": run.get("unshifted_types", {}),
+        "of_one_site": run.get("types_of_one_site", []),
+        "look_at": types_to_look_at(evaluation) if evaluation else [],
+        "shown": shown,
+        "no_pictures": no_pictures,
+        **_scores(evaluation),
+        "rounds": record.rounds,
+        "void_rounds": [line for line in record.rounds if "void" in line],
+        "chart": loss_chart(record.rounds, kept),
+        "chart_width": WIDTH,
+        "chart_height": HEIGHT,
+        "chart_right": RIGHT,
+        "phases": phases,
+        "sites": by_site(record),
+        "summary": _summary(record, phases),
+        "losses": recovery.losses(record),
+        "times": [phase for phase in phases if phase.seconds is not None] if took else [],
+        "about_sites": _about_sites(record),
+        "largest": run.get("largest_batch", {}),
+        "settings": changed_settings(record.run.get("config", {})),
+        "network": network(record.run.get("config", {})),
+        "versions": run.get("versions", {}),
+        "version": own_version(),
+        "folder": str(record.path),
+    }
+
+
+def _scores(evaluation: dict[str, Any] | None) -> dict[str, Any]:
+    if not evaluation:
+        return {"evaluation": None}
+    columns, metrics = list(evaluation["overall"]), evaluation["metrics"]
+    groups = [
+        (heading, [(name, m) for name, m in metrics.items() if m["group"] == group])
+        for group, heading in {**QUESTIONS, "other": "Other"}.items()
+    ]
+    by_type = {
+        name
+        for about in evaluation["per_type"].values()
+        for scores in about["scores"].values()
+        for name in scores
+    }
+    reasons = {one["reason"] for by in evaluation["overall"].values() for one in by.values()}
+    return {
+        "evaluation": evaluation,
+        "columns": columns,
+        "score_groups": [(heading, rows) for heading, rows in groups if rows],
+        "type_columns": [
+            (name, metrics[name]["title"], column)
+            for name in metrics
+            if name in by_type
+            for column in columns[1:]
+        ],
+        "no_value": sorted(reason for reason in reasons if reason),
+    }
+
+
+def _title(record: RunRecord) -> str:
+    run = record.run
+    what = "Batch correction" if run.get("task") == "correct" else f"Run of {run.get('task')}"
+    n_cells = run.get("n_corrected", run.get("n_cells"))
+    cells = f" of {n_cells:,} cells" if n_cells else ""
+    n_sites = len(record.sites)
+    at = f" at {n_sites} site{'' if n_sites == 1 else 's'}" if n_sites else ""
+    return f"{what}{cells}{at}"
+
+
+def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str]]:
+    run = record.run
+    n_lost = len(set(run.get("lost_sites", {})) & set(record.sites))
+    rounds = len(record.rounds)
+    facts = [("Sites", f"{len(record.sites)}{f', {n_lost} lost' if n_lost else ''}")]
+    if "n_corrected" in run:
+        facts.append(("Cells corrected", f"{run['n_corrected']:,}"))
+        facts.append(("of these shifted", f"{run['n_shifted']:,}"))
+    if "n_genes" in run:
+        facts.append(("Genes", f"{run['n_genes']:,}"))
+    if rounds:
+        facts.append(("Rounds", f"{rounds} of {run.get('n_rounds', rounds)}"))
+    sums = run.get("config", {}).get("secure-sum", "")
+    facts.append(("Sums over sites", SUMS.get(sums, sums)))
+    if phases:
+        facts.append(("Left the sites", page.in_bytes(sum(phase.bytes for phase in phases))))
+    return facts
+
+
+def _sections(record: RunRecord) -> list[tuple[str, str]]:
+    finished = record.run["status"] == "finished"
+    wanted = [
+        (not finished, "ended", "What went wrong"),
+        (True, "verdict", "Verdict"),
+        (finished, "pictures", "Before and after"),
+        (record.evaluation, "scores", "Scores"),
+        (True, "training", "Training"),
+        (True, "sent", "What left the sites"),
+        (True, "details", "Details"),
+    ]
+    return [(anchor, text) for there, anchor, text in wanted if there]
+
+
+def _summary(record: RunRecord, phases: list[PhaseTraffic]) -> str:
+    masked = sum(site.masked for site in by_site(record))
+    in_all = sum(phase.bytes for phase in phases)
+    received = sum(phase.received for phase in phases)
+    messages = sum(phase.messages for phase in phases)
+    return (
+        f"The sites sent {messages:,} messages, {page.in_bytes(in_all)} in all; of these "
+        f"{page.in_bytes(masked)} in messages with masked sums and {page.in_bytes(in_all - masked)}"
+        f" in others. They received {page.in_bytes(received)}, mostly the model of each round."
+    )
+
+
+def _about_sites(record: RunRecord) -> list[tuple[str, dict[str, Any]]]:
+    padded = record.run.get("padded", {})
+    return [
+        (
+            site,
+            {
+                "n_genes": about["n_genes"],
+                "lacks": f"{padded[site]:.1%}" if site in padded else "–",
+                "versions": _other_versions(about["versions"], record.run.get("versions", {})),
+            },
+        )
+        for site, about in sorted(
+            record.run.get("sites", {}).items(), key=lambda item: natural(item[0])
+        )
+    ]
+
+
+def _other_versions(site: dict[str, str], coordinator: dict[str, str]) -> str:
+    others = [f"{k} {v}" for k, v in site.items() if coordinator.get(k) != v]
+    return " · ".join(others) or "as the coordinator's"
+
+
+def _took(record: RunRecord) -> float:
+    """Seconds from start to end; to now where it has not ended, 0 where that is not known."""
+    try:
+        start = datetime.fromisoformat(record.run["started"]).timestamp()
+        ended = record.run.get("ended")
+        return (datetime.fromisoformat(ended).timestamp() if ended else time.time()) - start
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def own_version() -> str:
+    """Of this package."""
+    try:
+        return version("syncytium")
+    except PackageNotFoundError:
+        return "of unknown version"

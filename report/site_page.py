@@ -1,0 +1,147 @@
+"""A site's own page: its cells before and after, and what it sent. It stays at the site.
+
+``python -m report.site_page OUTPUT_DIR`` makes it, in a process of its own while a run goes on: its
+memory and its faults are no part of the run.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+from report import page
+from report.corrected_files import CorrectedFile
+from report.pictures import SHOWN, Pictures, make_pictures
+from report.run_evaluation import Gathered, read_site
+from report.run_page import own_version
+from report.run_record import json_lines
+from report.sent import MASKED, PUBLIC, Sent, sent
+
+CORRECTED, OUTBOX = "corrected.h5ad", "outbox.jsonl"
+TIMEOUT = 600.0
+
+
+def is_site(folder: Path) -> bool:
+    """Whether it is a site's output-dir with a result in it."""
+    return (folder / CORRECTED).is_file() and (folder / OUTBOX).is_file()
+
+
+def write_site_page(folder: Path) -> Path:
+    """Write ``report.html`` in a site's output-dir.
+
+    Raises
+    ------
+    InputError
+        It holds no corrected file, or one that no run wrote.
+    """
+    about = _about(folder / CORRECTED)
+    try:
+        shown, no_pictures = _pictures(folder / CORRECTED, about), ""
+    except Exception as error:
+        shown, no_pictures = None, f"There are none: {type(error).__name__}: {error}"
+    log = sent(json_lines(folder / OUTBOX), about["run"])
+    values = {
+        "title": f"{about['n_cells']:,} corrected cells of this site",
+        "run": about["run"],
+        "facts": _facts(about, log),
+        "shown": shown,
+        "no_pictures": no_pictures,
+        "unshifted": list(about["unshifted_types"]),
+        "sent": log,
+        "finished": any(phase.name == "correct" for phase in log.phases),
+        "summary": _summary(log),
+        "version": own_version(),
+        "folder": str(folder),
+    }
+    written = page.write(page.render("site", **values), folder)
+    # It shows single cells: as private as their file.
+    shutil.copymode(folder / CORRECTED, written)
+    return written
+
+
+def try_site_page(folder: Path) -> str:
+    """Make the page in a process of its own; what went wrong, "" if nothing did."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "report.site_page", str(folder)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{type(error).__name__}: {error}"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return ""
+
+
+def _about(path: Path) -> dict[str, Any]:
+    import h5py
+    from anndata.io import read_elem
+
+    try:
+        with h5py.File(path, "r") as file:
+            about = read_elem(file["uns/syncytium"])
+            return {
+                **about,
+                "run": str(about["run"]),
+                "n_cells": len(file["obsm/X_latent"]),
+                "n_shifted": int(np.sum(file["obs/syncytium_shifted"][:])),
+            }
+    except (OSError, KeyError) as error:
+        raise InputError(
+            f"{path} is missing or was not written by a run ({error}): give a site's output-dir"
+        ) from error
+
+
+def _pictures(path: Path, about: dict[str, Any]) -> Pictures:
+    file = CorrectedFile.read("site", path)
+    n_cells, rows = about["n_cells"], np.arange(about["n_cells"])
+    if n_cells > SHOWN:
+        rows = np.sort(np.random.default_rng(0).choice(n_cells, SHOWN, replace=False))
+    cells = Gathered()
+    read_site(file, rows, cells)
+    batches = [batch.split("/", 1)[1] for batch in cells.batch[0]]
+    groups = {"batch": np.array(batches, dtype=object), "cell type": cells.cell_type[0]}
+    return make_pictures(cells, n_cells, groups, named=["cell type"], seen={})
+
+
+def _facts(about: dict[str, Any], log: Sent) -> list[tuple[str, str]]:
+    in_all = sum(phase.bytes_of() for phase in log.phases)
+    return [
+        ("Cells corrected", f"{about['n_cells']:,}"),
+        ("of these shifted", f"{about['n_shifted']:,}"),
+        ("Genes", f"{len(about['genes']):,}"),
+        ("Messages sent", f"{sum(phase.messages for phase in log.phases):,}"),
+        ("Left this site", page.in_bytes(in_all)),
+    ]
+
+
+def _summary(log: Sent) -> str:
+    if not log.phases:
+        return "outbox.jsonl says nothing of this run."
+    masked, public, in_all = (
+        sum(phase.bytes_of(*kinds) for phase in log.phases) for kinds in ((MASKED,), (PUBLIC,), ())
+    )
+    text = (
+        f"{page.in_bytes(in_all)}: {page.in_bytes(masked)} under masks, of which the coordinator "
+        f"sees the total over all sites alone, and {page.in_bytes(public)} public: names, "
+        "versions, and keys of the masked sums."
+    )
+    if bare := in_all - masked - public:
+        text += f" {page.in_bytes(bare)} were not masked: the coordinator could read them."
+    return text
+
+
+if __name__ == "__main__":
+    write_site_page(Path(sys.argv[1]))

@@ -1,0 +1,32 @@
+"""The page of a run, from its parts."""
+
+RUN_PAGE = """
+{% extends "frame" %}
+{% import "run_results" as results with context %}
+{% import "run_details" as details with context %}
+{% block top %}
+<h1>{{ title }} <span class="state {{ tone }}">{{ run.status }}</span></h1>
+<p class="soft">Task <code>{{ run.task }}</code>, preset <code>{{ run.config.preset }}</code>.
+Started {{ run.started|moment }}
+{%- if run.ended %}, {{ "failed" if failed else "done" }} after {{ took|duration }}{% endif %}.
+Run <code>{{ run.run_id }}</code>{% if run.resumed %}, resumed
+{{ run.resumed|length }} time{{ "" if run.resumed|length == 1 else "s" }}{% endif %}.</p>
+<dl class="facts">
+{% for name, value in facts %}<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
+{% endfor %}</dl>
+<nav aria-label="Sections"><ul>
+{% for anchor, text in sections %}<li><a href="#{{ anchor }}">{{ text }}</a></li>
+{% endfor %}</ul></nav>
+{% endblock %}
+{% block main %}
+{% if run.status != "finished" %}{{ results.ended() }}{% endif %}
+{{ results.verdict() }}
+{% if run.status == "finished" %}{{ results.umaps() }}{% endif %}
+{% if evaluation %}{{ results.scores() }}{% endif %}
+{{ results.training() }}
+{{ details.sent() }}
+{{ details.details() }}
+{% endblock %}
+{% block foot %}Made by Syncytium {{ version }} on {{ made|moment }} from the files of the run
+folder; <code>syncytium report {{ folder }}</code> makes it again.{% endblock %}
+"""
