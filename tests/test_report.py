@@ -98,6 +98,7 @@ def test_sums_without_masks_are_told(tmp_path):
 
 def test_names_cannot_become_markup(tmp_path, monkeypatch):
     folder = made_up_run(tmp_path / "run")
+    monkeypatch.setattr(run_page, "corrected_files", lambda path: [])
     monkeypatch.setattr(run_page, "gather", lambda *_, **__: (cells(), 12_345))
     monkeypatch.setattr("report.pictures.umap_layout", lambda components, seed: components[:, :2])
     write_run_page(folder, pictures=True)

@@ -24,6 +24,7 @@ def paths(tmp_path_factory):
     sites = real_sites(folder / "site", NAMES)
     run(folder / "out", list(sites.values()))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_page, "corrected_files", lambda path: [])
         patch.setattr(run_page, "gather", lambda *_, **__: (cells(), 12_345))
         patch.setattr("report.pictures.umap_layout", lambda components, seed: components[:, :2])
         return {

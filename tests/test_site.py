@@ -356,7 +356,7 @@ def test_a_real_node_describes_itself(path, tmp_path):
 
 
 def test_a_run_encodes_each_site_once(tmp_path, monkeypatch):
-    from client.phases import correct, latents
+    from client import latents
 
     encoded, encode = [], latents.encode
 
@@ -365,7 +365,6 @@ def test_a_run_encodes_each_site_once(tmp_path, monkeypatch):
         return encode(model, matrix, device)
 
     monkeypatch.setattr(latents, "encode", counting)
-    monkeypatch.setattr(correct, "encode", counting)
     data = write_sites(tmp_path / "data", [site(CELLS, seed=s) for s in range(2)])
     federate(tmp_path / "out", data, 2)
     assert encoded == [65, 65]

@@ -85,7 +85,7 @@ def test_a_site_whose_pictures_fail_still_says_what_it_sent(folder, tmp_path):
     with h5py.File(tmp_path / "corrected.h5ad", "r+") as file:
         del file["uns/syncytium/vocabulary"]
     text = write_site_page(tmp_path).read_text()
-    assert "There are none: KeyError" in text
+    assert "There are none: InputError" in text
     assert "sum_log" in text
 
 
