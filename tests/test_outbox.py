@@ -27,6 +27,8 @@ def filled(log):
     outbox.masked("latent_residual", np.array([[-0.25]]))
     outbox.masked("n_holders", [1, 0])
     outbox.masked("mean_latent", np.array([[0.5, -2.0, 4.0], [0, 0, 0]]))
+    outbox.masked("n_large", np.zeros(0))
+    outbox.masked("covariance", np.zeros((0, 0)))
     return outbox
 
 
@@ -37,6 +39,8 @@ def test_a_reply_and_its_line(log):
         "latent_residual": (1, 1),
         "n_holders": (2,),
         "mean_latent": (2, 3),
+        "n_large": (0,),
+        "covariance": (0, 0),
     }
     assert values == {"public": {}, "shapes": shapes}
     vector = arrays.pop("upload")["vector"]
@@ -51,6 +55,8 @@ def test_a_reply_and_its_line(log):
         ("latent_residual", "unmasked", [1, 1], 8),
         ("n_holders", "unmasked", [2], 16),
         ("mean_latent", "unmasked", [2, 3], 48),
+        ("n_large", "unmasked", [0], 0),
+        ("covariance", "unmasked", [0, 0], 0),
     ]
     assert sum(f["bytes"] for f in line["fields"]) == vector.nbytes
 
