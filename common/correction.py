@@ -6,6 +6,9 @@ than five cells is shrunken towards the reference, since one cell would otherwis
 reference itself. A is the identity, or makes the batch's covariance the reference's
 (``common/alignment.py``).
 
+Labels that steer make counts, means, covariances and references. A cell whose own label does not
+may still be shifted, as a cell of type t, by what those of its batch made.
+
 References
 ----------
 Bakhtiari et al. 2025 (FedscGen), doi:10.1186/s13059-025-03684-9; Lotfollahi et al. 2019 (scGen),
@@ -107,6 +110,7 @@ def correct_latent(
     batches: np.ndarray,
     cell_types: np.ndarray,
     references: dict[str, Reference],
+    shifted_as: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bring every cell of a referenced type to its reference, batch by batch.
 
@@ -115,9 +119,12 @@ def correct_latent(
     latent
         (n_cells, latent_dim).
     batches, cell_types
-        (n_cells,); a type of ``None`` is unlabelled.
+        (n_cells,); the labels that steer: a type of ``None`` is in no batch's mean or covariance.
     references
         Of each shared type.
+    shifted_as
+        (n_cells,) the type as which each cell is shifted, where others than those that steer are:
+        their labels and more.
 
     Returns
     -------
@@ -126,18 +133,20 @@ def correct_latent(
     shifted
         (n_cells,), bool: the cell's type has a reference.
     """
+    shifted_as = cell_types if shifted_as is None else shifted_as
     corrected = latent.copy()
     shifted = np.zeros(len(latent), dtype=bool)
-    for (_, cell_type), rows in group_rows(batches, cell_types).items():
+    for (batch, cell_type), rows in group_rows(batches, cell_types).items():
         if cell_type not in references:
             continue
         reference = references[cell_type]
         mean = latent[rows].mean(axis=0, dtype=np.float64)
         weight = min(1.0, len(rows) / CELLS_FOR_A_MEAN)
-        own = latent[rows] - mean
+        moved = np.flatnonzero((batches == batch) & (shifted_as == cell_type))
+        own = latent[moved] - mean
         if reference.covariance is not None:
             own = own @ aligning_map(latent[rows], reference.covariance).T
         target = mean + weight * (reference.mean - mean)
-        corrected[rows] = (target + own).astype(latent.dtype)
-        shifted[rows] = True
+        corrected[moved] = (target + own).astype(latent.dtype)
+        shifted[moved] = True
     return corrected, shifted

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.alignment import aligning_map
 from common.coding import decode_chunks, encode
 from common.correction import correct_latent, group_rows, largest_batches
 from common.models.build import build_model
@@ -44,6 +45,29 @@ def test_full_batches_reach_the_reference_and_tiny_ones_part_of_the_way(latent):
         rows = (batch == BATCHES) & (TYPES == "T")
         before, after = latent[rows].mean(axis=0), corrected[rows].mean(axis=0)
         np.testing.assert_allclose(after - before, share * (TARGET - before), atol=1e-5)
+
+
+def test_a_cell_without_a_steering_label_is_shifted_by_what_the_others_made(latent):
+    """Its own place enters nothing: wherever it lies, all other cells go where they went."""
+    shifted_as = TYPES.copy()
+    shifted_as[49] = "T"
+    rng = np.random.default_rng(3)
+    spread = np.cov(rng.normal(size=(2, 40)))
+    for reference in (Reference(TARGET), Reference(TARGET, spread)):
+        references = {"T": reference}
+        plain, _ = correct_latent(latent, BATCHES, TYPES, references)
+        for place in (latent[49], np.float32([40, -70])):
+            moved = latent.copy()
+            moved[49] = place
+            corrected, shifted = correct_latent(moved, BATCHES, TYPES, references, shifted_as)
+            others = (np.delete(z, 49, axis=0) for z in (corrected, plain))
+            np.testing.assert_allclose(*others, rtol=1e-6)
+            own = latent[(BATCHES == "b") & (TYPES == "T")]
+            a = np.eye(2) if reference.covariance is None else aligning_map(own, spread)
+            expected = TARGET + a @ (place - own.mean(axis=0))
+            np.testing.assert_allclose(corrected[49], expected, rtol=1e-4, atol=1e-4)
+            assert shifted[49]
+            assert shifted.sum() == (TYPES == "T").sum() + 1
 
 
 def test_one_cell_alone_does_not_become_the_reference(latent):
