@@ -3,7 +3,8 @@
 ``obsm["X_latent"]`` and ``obsm["X_latent_corrected"]`` hold the latents before and after;
 ``obsm["decoded"]`` or ``obsm["residual"]`` corrected log1p CP10k over the model's genes, whose
 names are ``uns["syncytium"]["genes"]``; library sizes are over ``uns["syncytium"]["vocabulary"]``.
-``obs["syncytium_shifted"]`` tells which cells had a reference.
+Columns of obs whose names begin with ``syncytium_`` tell which cells were shifted, as which type,
+where that label is from, and why others were not (``common/shift_labels.py``).
 """
 
 import errno
@@ -20,7 +21,8 @@ import numpy as np
 from common.errors import DiskError, InputError
 from common.panel import Panel
 
-SHIFTED = "syncytium_shifted"
+# A column has at most so many bytes a cell: a number in single precision, or a category's code.
+COLUMN_BYTES = 4
 
 
 def write_corrected(
@@ -29,7 +31,7 @@ def write_corrected(
     *,
     latent: np.ndarray,
     latent_corrected: np.ndarray,
-    shifted: np.ndarray,
+    obs: dict[str, Any],
     panel: Panel,
     outputs: dict[str, Iterator[np.ndarray]],
     about: dict[str, Any],
@@ -42,8 +44,8 @@ def write_corrected(
         The site's input file; X, obs, var and everything else is kept as it is.
     latent, latent_corrected
         (n_cells, latent_dim).
-    shifted
-        (n_cells,), bool.
+    obs
+        Columns to add to obs, (n_cells,) each.
     panel
         Genes and scaling of the model.
     outputs
@@ -67,14 +69,14 @@ def write_corrected(
         os.close(handle)
         partial = Path(name)
         _copy(source, partial)
-        _reserve(partial, _added_bytes(len(latent), latent.shape[1], panel, len(outputs)))
+        _reserve(partial, _added_bytes(latent.shape, panel, len(outputs), len(obs)))
         with h5py.File(partial, "r+") as file:
             obsm = _mapping(file, "obsm")
             for key, value in (("X_latent", latent), ("X_latent_corrected", latent_corrected)):
                 write_elem(obsm, key, value)
             for key, chunks in outputs.items():
                 _write_chunks(obsm, key, chunks, (len(latent), len(panel.genes)))
-            _add_column(file["obs"], SHIFTED, shifted)
+            _add_columns(file["obs"], obs)
             uns = {
                 **about,
                 "genes": np.array(panel.genes, dtype=object),
@@ -116,10 +118,12 @@ def _copy(source: Path, partial: Path) -> None:
     read_h5ad(source).write_h5ad(partial)
 
 
-def _added_bytes(n_cells: int, latent_dim: int, panel: Panel, n_outputs: int) -> int:
-    """At least what is added to the copy: float32 arrays, one byte per cell, names, HDF5's own."""
+def _added_bytes(latent: tuple[int, int], panel: Panel, n_outputs: int, n_columns: int) -> int:
+    """At least what is added to the copy: float32 arrays, columns of obs, names, HDF5's own."""
+    n_cells, latent_dim = latent
     arrays = 4 * n_cells * (2 * latent_dim + n_outputs * len(panel.genes))
-    return arrays + n_cells + 256 * (len(panel.genes) + len(panel.vocabulary)) + 2**20
+    names = 256 * (len(panel.genes) + len(panel.vocabulary))
+    return arrays + COLUMN_BYTES * n_cells * n_columns + names + 2**20
 
 
 def _reserve(path: Path, n_bytes: int) -> None:
@@ -166,9 +170,10 @@ def _write_chunks(
         raise ValueError(f"{key}: {start} of {shape[0]} cells were given")
 
 
-def _add_column(obs: h5py.Group, name: str, values: np.ndarray) -> None:
+def _add_columns(obs: h5py.Group, columns: dict[str, Any]) -> None:
     from anndata.io import write_elem
 
-    write_elem(obs, name, values)
-    columns = [c for c in obs.attrs["column-order"] if c != name]
-    obs.attrs["column-order"] = np.array([*columns, name], dtype=h5py.string_dtype())
+    for name, values in columns.items():
+        write_elem(obs, name, values)
+    kept = [name for name in obs.attrs["column-order"] if name not in columns]
+    obs.attrs["column-order"] = np.array([*kept, *columns], dtype=h5py.string_dtype())

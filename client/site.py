@@ -40,7 +40,7 @@ DEMO_CELLS_PER_SITE = 1000
 
 
 @lru_cache(maxsize=16)
-def _open(path: Path, fingerprint: str, **settings: str) -> SiteFile:
+def _open(path: Path, fingerprint: str, **settings: Any) -> SiteFile:
     return SiteFile.open(path, **settings)
 
 
@@ -153,7 +153,7 @@ class Site:
         return self.output_dir / OUTBOX
 
     @cached_property
-    def keys(self) -> dict[str, str]:
+    def keys(self) -> dict[str, str | float]:
         """How the file is read."""
         return {name: getattr(self.node, name) for name in READING}
 

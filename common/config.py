@@ -69,10 +69,22 @@ BATCH_KEY = Field("batch", description="obs column; '' = a site is one batch")
 CELL_TYPE_KEY = Field("cell_type", min_length=1, description="obs column")
 LAYER = Field("auto", description="auto, X, raw, or a layer's name: where the counts are")
 GENE_COLUMN = Field("", description="var column with the gene names; '' = var_names")
+LABEL_ORIGIN = Field("curated", description="curated or predicted: where the cell types are from")
+LABEL_ORIGIN_KEY = Field(
+    "", description="obs column with curated or predicted for each cell; '' = label-origin of all"
+)
+CONFIDENCE_KEY = Field("", description="obs column, 0 to 1: of predicted cell types")
+MIN_CONFIDENCE = Field(
+    0.0, ge=0, le=1, description="a cell type predicted with less does not steer the correction"
+)
 
-READING = ("batch_key", "cell_type_key", "layer", "gene_column")
+READING = (
+    *("batch_key", "cell_type_key", "layer", "gene_column"),
+    *("label_origin", "label_origin_key", "confidence_key", "min_confidence"),
+)
 SIMULATION_KEYS = ("data", "device", *map(_kebab, READING))
 
+LabelOrigin = Literal["curated", "predicted"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
@@ -121,6 +133,10 @@ class RunConfig(Settings):
     cell_type_key: str = CELL_TYPE_KEY
     layer: str = LAYER
     gene_column: str = GENE_COLUMN
+    label_origin: LabelOrigin = LABEL_ORIGIN
+    label_origin_key: str = LABEL_ORIGIN_KEY
+    confidence_key: str = CONFIDENCE_KEY
+    min_confidence: float = MIN_CONFIDENCE
     gene_join: Literal["intersection", "union"] = Field(
         "intersection", description="union: genes that a site lacks count as zeros"
     )
@@ -157,6 +173,11 @@ class RunConfig(Settings):
     )
     smoothing: float = Field(
         -1.0, le=1, description="0 to 1, towards neighbouring cells of the batch; -1 = the preset's"
+    )
+    unlabelled: Literal["leave", "nearest"] = Field(
+        "leave",
+        description="cells without a label that steers: leave them, or shift each as its nearest "
+        "labelled cells of the batch",
     )
     min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
     output: Literal["decoded", "residual", "both"] = Field(
@@ -224,6 +245,11 @@ class RunConfig(Settings):
         return strategy
 
     @model_validator(mode="after")
+    def _confidences_are_read(self) -> Self:
+        _require_confidences_read(self)
+        return self
+
+    @model_validator(mode="after")
     def _settings_are_read(self) -> Self:
         faults = []
         for name in SETTINGS:
@@ -235,6 +261,21 @@ class RunConfig(Settings):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+
+def _require_confidences_read(reading: "RunConfig | NodeConfig") -> None:
+    """Raise ValueError where a confidence is asked for that nothing would heed."""
+    key, least = reading.confidence_key, reading.min_confidence
+    if least and not key:
+        raise ValueError(
+            f"min-confidence = {least:g}: name the obs column with the confidences as "
+            "confidence-key"
+        )
+    if key and reading.label_origin == "curated" and not reading.label_origin_key:
+        raise ValueError(
+            f"confidence-key = {key!r} is of predicted cell types, and label-origin says that all "
+            "are curated; set label-origin = predicted, or label-origin-key to an obs column"
+        )
 
 
 def _deadlines(text: str) -> dict[str, float]:
@@ -252,9 +293,9 @@ def _deadlines(text: str) -> dict[str, float]:
 class NodeConfig(Settings):
     """Settings of one site: Flower's node config, written by the site itself.
 
-    Which columns of its file are read, and so which names it publishes, is a site's own word: the
-    run config's ``batch-key``, ``cell-type-key``, ``layer`` and ``gene-column`` hold for simulated
-    sites alone.
+    Which columns of its file are read, and so which names it publishes, is a site's own word, as
+    is what it says of its labels: the run config's ``SIMULATION_KEYS`` hold for simulated sites
+    alone.
     """
 
     data_path: str = Field(min_length=1, description="the site's .h5ad")
@@ -270,6 +311,15 @@ class NodeConfig(Settings):
     cell_type_key: str = CELL_TYPE_KEY
     layer: str = LAYER
     gene_column: str = GENE_COLUMN
+    label_origin: LabelOrigin = LABEL_ORIGIN
+    label_origin_key: str = LABEL_ORIGIN_KEY
+    confidence_key: str = CONFIDENCE_KEY
+    min_confidence: float = MIN_CONFIDENCE
+
+    @model_validator(mode="after")
+    def _confidences_are_read(self) -> Self:
+        _require_confidences_read(self)
+        return self
 
 
 def run_folder(config: RunConfig, run_id: int) -> Path:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from common.data.obs import labelled
+
 N_NEIGHBOURS = 5
 # Distances held at once: the memory taken grows with the cells, not with their square.
 DISTANCES = 2**23
@@ -48,12 +50,12 @@ def nearest_labels(
     cell_types
         (n_cells,), object, None where a cell has no label.
     """
-    labelled = np.array([cell_type is not None for cell_type in cell_types], dtype=bool)
+    given = labelled(cell_types)
     found = np.full(len(latent), None, dtype=object)
     agreement = np.full(len(latent), np.nan, dtype=np.float32)
-    for batch in np.unique(batches[~labelled]):
+    for batch in np.unique(batches[~given]):
         own = batches == batch
-        known, asked = np.flatnonzero(own & labelled), np.flatnonzero(own & ~labelled)
+        known, asked = np.flatnonzero(own & given), np.flatnonzero(own & ~given)
         if not len(known):
             continue
         nearest_MK = _nearest(latent[asked], latent[known], device)

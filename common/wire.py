@@ -244,6 +244,10 @@ PHASES = {
         {
             "n_cells": Masked("cells written", "", integer=True),
             "n_shifted": Masked("cells shifted to a reference", "", integer=True),
+            "n_predicted": Masked("of these by a predicted label", "", integer=True),
+            "n_nearest": Masked("of these by their nearest cells' label", "", integer=True),
+            "n_unlabelled": Masked("cells without a label", "", integer=True),
+            "n_unsure": Masked("cells of too low a confidence to steer", "", integer=True),
         },
     ),
 }

@@ -22,10 +22,12 @@ GENES = ("G7", "G0", "G31")
 PANEL = Panel(tuple(f"G{i}" for i in range(40)), GENES, RNG.normal(size=3), RNG.uniform(1, 2, 3))
 LATENT, MOVED = RNG.normal(size=(2, N_CELLS, 4)).astype(np.float32)
 SHIFTED = np.arange(N_CELLS) % 4 > 0
+LABELS = pd.Categorical(np.where(SHIFTED, "B/naïve", None), ["T cell", "B/naïve"])
+OBS = {"syncytium_shifted": SHIFTED, "syncytium_label": LABELS}
 DECODED, RESIDUAL = RNG.normal(size=(2, N_CELLS, 3)).astype(np.float32)
 ABOUT = {"run": "r1", "types": ["T cell", "B/naïve"], "seed": 42}
 ADDED = {
-    "obs/syncytium_shifted",
+    *(f"obs/{name}" for name in OBS),
     "obsm/X_latent",
     "obsm/X_latent_corrected",
     "obsm/decoded",
@@ -42,7 +44,7 @@ def corrected(source, target, **changed):
     entries = {
         "latent": LATENT,
         "latent_corrected": MOVED,
-        "shifted": SHIFTED,
+        "obs": OBS,
         "panel": PANEL,
         "outputs": {"decoded": chunks(DECODED), "residual": chunks(RESIDUAL)},
         "about": ABOUT,
@@ -57,6 +59,9 @@ def assert_added(after):
     np.testing.assert_array_equal(after.obsm["decoded"], DECODED)
     np.testing.assert_array_equal(after.obsm["residual"], RESIDUAL)
     np.testing.assert_array_equal(after.obs["syncytium_shifted"], SHIFTED)
+    pd.testing.assert_series_equal(
+        after.obs["syncytium_label"], pd.Series(LABELS, after.obs_names), check_names=False
+    )
     about = after.uns["syncytium"]
     assert (about["run"], about["seed"]) == ("r1", 42)
     assert about["types"].tolist() == ABOUT["types"]
@@ -94,9 +99,7 @@ def stored(path) -> dict:
     def visit(name, item):
         attributes = {key: np.asarray(value).tolist() for key, value in item.attrs.items()}
         if name == "obs":
-            attributes["column-order"] = [
-                c for c in attributes["column-order"] if c != "syncytium_shifted"
-            ]
+            attributes["column-order"] = [c for c in attributes["column-order"] if c not in OBS]
         value = None
         if isinstance(item, h5py.Dataset):
             content = np.asarray(item[()])
@@ -127,7 +130,7 @@ def test_anndata_reads_the_same_cells_and_genes_and_the_added_entries(tmp_path):
     after = corrected(source, tmp_path / "corrected.h5ad")
     assert_added(after)
     before = anndata.read_h5ad(source)
-    pd.testing.assert_frame_equal(after.obs.drop(columns="syncytium_shifted"), before.obs)
+    pd.testing.assert_frame_equal(after.obs.drop(columns=list(OBS)), before.obs)
     pd.testing.assert_frame_equal(after.var, before.var)
     pd.testing.assert_frame_equal(after.raw.var, before.raw.var)
     for one, other in (
@@ -153,7 +156,7 @@ def test_a_corrected_file_can_be_corrected_again(tmp_path):
         source,
         first,
         latent=np.zeros((N_CELLS, 9), np.float32),
-        shifted=~SHIFTED,
+        obs={"syncytium_shifted": ~SHIFTED, "syncytium_label": pd.Categorical([None] * N_CELLS)},
         outputs={"decoded": iter([np.zeros((N_CELLS, 2), np.float32)])},
         panel=Panel(GENES, GENES[:2], np.zeros(2), np.ones(2)),
         about={"run": "r0", "stale": 1},
@@ -162,6 +165,7 @@ def test_a_corrected_file_can_be_corrected_again(tmp_path):
     assert_added(after)
     assert "stale" not in after.uns["syncytium"]
     assert list(after.obs.columns).count("syncytium_shifted") == 1
+    assert list(after.obs.columns[-2:]) == list(OBS)
 
 
 def test_a_file_without_obsm_and_uns(tmp_path):

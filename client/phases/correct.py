@@ -9,7 +9,9 @@ from client.outbox import Outbox
 from client.site import Site
 from common.coding import decode_chunks
 from common.correction import correct_latent, own_references
+from common.nearest_labels import nearest_labels
 from common.reference import unpacked
+from common.shift_labels import ShiftLabels
 from report.site_page import try_site_page
 from strategies.records import Request
 
@@ -29,14 +31,18 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     )
     # Without any reference the correction is the identity, not a reconstruction.
     before = latents.smoothed if references else latents.encoded
-    corrected, shifted = correct_latent(before, batches, cell_types, references)
+    nearest = None
+    if site.config.unlabelled == "nearest":
+        nearest = nearest_labels(latents.encoded, batches, cell_types, device)
+    labels = ShiftLabels(site.file.labels, nearest)
+    corrected, shifted = correct_latent(before, batches, cell_types, references, labels.cell_types)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
     write_corrected(
         site.file.path,
         site.output_dir / "corrected.h5ad",
         latent=latents.encoded,
         latent_corrected=corrected,
-        shifted=shifted,
+        obs=labels.columns(shifted),
         panel=panel,
         outputs={
             kind: decode_chunks(model, matrix, before, corrected, kind, device)
@@ -51,14 +57,15 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
             "unshifted_types": [
                 str(name) for name in values["unshifted"] if name not in references
             ],
+            "unlabelled": site.config.unlabelled,
             **site.keys,
         },
     )
     if site.node.report and not site.simulated and (fault := try_site_page(site.output_dir)):
         # Of the site's own file: not for a log that is collected.
         outbox.local(report=fault)
-    outbox.masked("n_cells", np.float64(len(corrected)))
-    outbox.masked("n_shifted", np.float64(shifted.sum()))
+    for name, n_cells in labels.counts(shifted).items():
+        outbox.masked(name, np.float64(n_cells))
     site.drop_latents()
     if site.simulated:
         site.drop_cache()

@@ -91,6 +91,11 @@ def cell_types(obs: "pd.DataFrame", key: str) -> np.ndarray:
     return types
 
 
+def labelled(types: np.ndarray) -> np.ndarray:
+    """Which cells have a label, bool ``(n_cells,)``."""
+    return np.array([cell_type is not None for cell_type in types], dtype=bool)
+
+
 def repeated(names: Sequence[str]) -> list[str]:
     """The names that occur more than once, each once, in the order of their second occurrence."""
     seen: set[str] = set()

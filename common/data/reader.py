@@ -12,7 +12,8 @@ from common.data.counts import CountsVerdict, find_counts
 from common.data.depth import library_sizes
 from common.data.genes import GeneKind, gene_kind, strip_version
 from common.data.h5ad import H5ad, Matrix
-from common.data.obs import batches, cell_names, cell_types, column, repeated
+from common.data.labels import CURATED, CellLabels, read_labels
+from common.data.obs import batches, cell_names, column, repeated
 from common.data.stream import stream_counts
 from common.data.wording import quoted
 from common.errors import GeneError
@@ -33,8 +34,8 @@ class SiteFile:
         Gene names without Ensembl versions, of the matrix that holds the counts (raw has its own).
     batches
         Batch of every cell, str ``(n_cells,)``.
-    cell_types
-        Type of every cell, object ``(n_cells,)``, None where unlabelled.
+    labels
+        The cells' types, where these labels are from, and which of them steer.
     counts
         Which matrix holds the counts, and how.
     """
@@ -43,7 +44,7 @@ class SiteFile:
     obs_names: list[str]
     genes: list[str]
     batches: np.ndarray
-    cell_types: np.ndarray
+    labels: CellLabels
     counts: CountsVerdict
     _matrix: Matrix = field(repr=False)
     _sizes: np.ndarray | None = field(repr=False, default=None)
@@ -57,6 +58,10 @@ class SiteFile:
         cell_type_key: str = "cell_type",
         layer: str = "auto",
         gene_column: str = "",
+        label_origin: str = CURATED,
+        label_origin_key: str = "",
+        confidence_key: str = "",
+        min_confidence: float = 0.0,
     ) -> Self:
         """Read everything but the matrix, and find out which matrix holds the counts.
 
@@ -69,6 +74,8 @@ class SiteFile:
             ``"auto"``, ``"X"``, ``"raw"`` or a layer's name.
         gene_column
             Column of var with the gene names; "" takes var_names.
+        label_origin, label_origin_key, confidence_key, min_confidence
+            As of :func:`common.data.labels.read_labels`.
 
         Raises
         ------
@@ -78,17 +85,29 @@ class SiteFile:
         file = H5ad.open(path)
         names = cell_names(file.obs)
         batch = batches(file.obs, batch_key, whole=file.path.stem)
-        types = cell_types(file.obs, cell_type_key)
+        labels = read_labels(
+            file.obs,
+            cell_type_key,
+            label_origin=label_origin,
+            label_origin_key=label_origin_key,
+            confidence_key=confidence_key,
+            min_confidence=min_confidence,
+        )
         verdict = find_counts(file, layer, batches=batch)
         genes = gene_names(file.var(verdict.source), gene_column, source=verdict.source)
         sizes = library_sizes(file.obs).get(verdict.library_key or "")
         matrix = file.matrix(verdict.source)
-        return cls(file.path, names, genes, batch, types, verdict, matrix, sizes)
+        return cls(file.path, names, genes, batch, labels, verdict, matrix, sizes)
 
     @property
     def n_cells(self) -> int:
         """Number of cells."""
         return len(self.obs_names)
+
+    @property
+    def cell_types(self) -> np.ndarray:
+        """Type of every cell whose label steers, object ``(n_cells,)``, None for the others."""
+        return self.labels.steering
 
     @property
     def gene_kind(self) -> GeneKind:

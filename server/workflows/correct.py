@@ -267,8 +267,9 @@ class Correct:
             "alone": alone,
         }
         summed = self.session.sum("correct", values=values, arrays=arrays, panel=panel)
+        counts = ("n_shifted", "n_predicted", "n_nearest", "n_unlabelled", "n_unsure")
         self.folder.note(
             n_corrected=summed.count("n_cells"),
-            n_shifted=summed.count("n_shifted"),
+            **{name: summed.count(name) for name in counts},
             identity=not summed.count("n_shifted"),
         )
