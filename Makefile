@@ -52,6 +52,7 @@ bench: install
 	$(BIN)/python -m bench.rounds $(DATA)
 	$(BIN)/python -m bench.many_nodes
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.nearest_labels $(DATA)
 	$(BIN)/python -m bench.demo
 	$(BIN)/python -m bench.federated_vs_pooled $(DATA)
 

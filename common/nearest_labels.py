@@ -37,7 +37,11 @@ class NearestLabels:
 
 
 def nearest_labels(
-    latent: np.ndarray, batches: np.ndarray, cell_types: np.ndarray, device: torch.device
+    latent: np.ndarray,
+    batches: np.ndarray,
+    cell_types: np.ndarray,
+    device: torch.device,
+    n_neighbours: int = N_NEIGHBOURS,
 ) -> NearestLabels:
     """Labels of the unlabelled cells by their nearest labelled cells.
 
@@ -49,6 +53,8 @@ def nearest_labels(
         (n_cells,) batch names; neighbours are of the same batch.
     cell_types
         (n_cells,), object, None where a cell has no label.
+    n_neighbours
+        k; fewer where a batch has fewer labelled cells.
     """
     given = labelled(cell_types)
     found = np.full(len(latent), None, dtype=object)
@@ -58,7 +64,7 @@ def nearest_labels(
         known, asked = np.flatnonzero(own & given), np.flatnonzero(own & ~given)
         if not len(known):
             continue
-        nearest_MK = _nearest(latent[asked], latent[known], device)
+        nearest_MK = _nearest(latent[asked], latent[known], n_neighbours, device)
         names, codes = np.unique(cell_types[known].astype(str), return_inverse=True)
         codes_MK = codes[nearest_MK]
         # Neighbours of each neighbour's label; the nearest of the largest number stands first.
@@ -70,9 +76,9 @@ def nearest_labels(
     return NearestLabels(found, agreement)
 
 
-def _nearest(asked: np.ndarray, known: np.ndarray, device: torch.device) -> np.ndarray:
+def _nearest(asked: np.ndarray, known: np.ndarray, k: int, device: torch.device) -> np.ndarray:
     """Which of the ``known`` are the k nearest of each of the ``asked``, nearest first: (m, k)."""
-    k = min(N_NEIGHBOURS, len(known))
+    k = min(k, len(known))
     known_ND = torch.from_numpy(known.astype(np.float64)).to(device)
     chunk, found = max(1, DISTANCES // len(known)), []
     for first in range(0, len(asked), chunk):

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from common.config import NodeConfig, RunConfig, Settings
+from common.config import SIMULATION_KEYS, NodeConfig, RunConfig, Settings
 from common.policy import SitePolicy
 from common.presets import PRESETS
 from common.wire import PHASES, Masked, Shares
@@ -18,9 +18,10 @@ def settings() -> str:
     page += [
         "## A run",
         "In a file for `syncytium run`, by `--set key=value`, or by `flwr run --run-config`. Of "
-        "the network and its training, 0 or '' stands for the preset's own value. `data`, "
-        "`device`, `batch-key`, `cell-type-key`, `layer` and `gene-column` are for simulated "
-        "sites: a real one says in its node config which file and which columns are read.\n",
+        "the network and its training, 0 or '' stands for the preset's own value. "
+        f"{', '.join(f'`{key}`' for key in SIMULATION_KEYS)} are for simulated sites: a real one "
+        "says in its node config which file and which columns are read, and whose labels these "
+        "are.\n",
         _keys(RunConfig),
         "\n## A site",
         "In `syncytium-supernode --node-config`, by the site itself; a simulation makes them.\n",
