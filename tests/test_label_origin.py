@@ -7,8 +7,10 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from cli.console import console
+from cli.main import app
 from cli.run import summarise
 from common.bundle import Bundle
 from common.config import NodeConfig, RunConfig
@@ -136,6 +138,21 @@ def test_check_tells_origins_and_what_does_not_steer(tmp_path):
         finding.text for finding in warnings
     }
     assert not any("curated" in f.text for f in check_file(path).findings)
+
+
+def test_the_command_checks_as_a_site_would(tmp_path):
+    obs = table().iloc[np.arange(60) % 6]
+    path = write(tmp_path, annotated(COUNTS, obs={key: obs[key].array for key in obs}))
+    options = ["--label-origin-key", SOURCE, "--confidence-key", SURE, "--min-confidence", "0.5"]
+    done = CliRunner().invoke(app, ["check", str(path), *options])
+    assert done.exit_code == 0
+    assert "30 predicted; of these 10 steer the correction" in done.stdout
+    done = CliRunner().invoke(app, ["check", str(path), "--label-origin-key", "cell_type"])
+    assert done.exit_code == 1
+    assert "obs['cell_type'] is 'T' at cell 'cell0', and no origin for 50 labelled" in done.stdout
+    done = CliRunner().invoke(app, ["check", str(path), "--confidence-key", SURE])
+    assert done.exit_code == 1
+    assert "label-origin says that all are curated; set label-origin = predicted" in done.stderr
 
 
 def test_every_cell_is_told_with_its_label_and_why_not():
