@@ -22,6 +22,7 @@ from cli.superlink import own_superlink, tail
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
+from server.frozen import frozen_model, require_frozen_settings
 from server.runs import stopped_run
 
 POLL_SECONDS = 0.25
@@ -111,11 +112,20 @@ def execute(
     """
     out = out.expanduser().absolute()
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
+    if config.model and superlink is None:
+        path = str(Path(config.model).expanduser().absolute())
+        config = RunConfig.parse({**config.flat(), "model": path}, where=where)
     federation_config: dict[str, float] = {}
-    resolve(config)
+    if config.model:
+        require_frozen_settings(config)
+    else:
+        resolve(config)
     if superlink is not None:
         _refuse_site_settings(config)
     else:
+        if config.model:
+            # It is here, where the coordinator is.
+            frozen_model(config)
         config = _with_files(config, where)
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
@@ -280,7 +290,9 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
         return
     n_sites = len(set(result["sites"]) - set(result.get("lost_sites", {})))
     stopped = result.get("stopped_early")
-    rounds = f"{result['n_rounds']} rounds"
+    rounds = f"{result.get('n_rounds', 0)} rounds"
+    if frozen := result.get("frozen"):
+        rounds = f"the model of run {frozen['run']} as it was"
     if stopped:
         kept = result["kept_round"]
         rounds = f"stopped early in round {stopped}, the model after round {kept} is kept"
