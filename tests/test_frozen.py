@@ -7,6 +7,7 @@ import anndata
 import numpy as np
 import pytest
 
+from cli.run import execute
 from client.joining import join
 from common.alignment import covariance
 from common.bundle import Bundle
@@ -237,3 +238,38 @@ def test_a_bundle_that_does_not_fit_is_refused_before_a_site_is_asked(folder, tm
     replace(loaded, card={**loaded.card, "task": "classify"}).save(tmp_path / "other")
     with pytest.raises(InputError, match="of the task 'classify'"):
         frozen_model(parse(model=str(tmp_path / "other")))
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """The settings that would go to Flower, which is not started."""
+    seen = []
+
+    def started(config, *_):
+        seen.append(config)
+        raise RunError("as far as this test goes")
+
+    monkeypatch.setattr("cli.run._run", started)
+    return seen
+
+
+def test_the_command_takes_a_relative_path_and_checks_it_first(
+    folder, tmp_path, monkeypatch, submitted
+):
+    monkeypatch.chdir(folder)
+    settings = {"data": str(folder / "four"), "model": "first/bundle"}
+    with pytest.raises(RunError, match="as far as this test goes"):
+        execute(settings, tmp_path / "out")
+    assert submitted[0].model == str(folder / "first/bundle")
+    for wrong, error in (
+        ({"model": "first"}, InputError),
+        ({"preset": "fedscgen"}, ConfigError),
+        ({"rounds": 2}, ConfigError),
+    ):
+        with pytest.raises(error):
+            execute({**settings, **wrong}, tmp_path / "other")
+    # Behind a SuperLink the bundle may be on another machine: what can be told is told.
+    with pytest.raises(ConfigError, match="needs an absolute path"):
+        execute({"model": "first/bundle"}, tmp_path / "other", superlink="here")
+    assert len(submitted) == 1
+    assert not (tmp_path / "other").exists()
