@@ -6,35 +6,23 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cli import reading
 from cli.console import console
-from common.config import READING, NodeConfig, RunConfig
+from common.config import READING, NodeConfig
 
-_DEFAULTS = RunConfig()
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("error", "bold red")}
 
 
 def check(
     site: Annotated[Path, typer.Argument(help="the site's .h5ad")],
-    batch_key: Annotated[str, typer.Option(help="obs column; '' = one batch")] = (
-        _DEFAULTS.batch_key
-    ),
-    cell_type_key: Annotated[str, typer.Option(help="obs column")] = _DEFAULTS.cell_type_key,
-    layer: Annotated[str, typer.Option(help="auto, X, raw or a layer's name")] = _DEFAULTS.layer,
-    gene_column: Annotated[str, typer.Option(help="var column; '' = var_names")] = (
-        _DEFAULTS.gene_column
-    ),
-    label_origin: Annotated[str, typer.Option(help="of the cell types: curated or predicted")] = (
-        _DEFAULTS.label_origin
-    ),
-    label_origin_key: Annotated[str, typer.Option(help="obs column with these words by cell")] = (
-        _DEFAULTS.label_origin_key
-    ),
-    confidence_key: Annotated[str, typer.Option(help="obs column; of predicted cell types")] = (
-        _DEFAULTS.confidence_key
-    ),
-    min_confidence: Annotated[float, typer.Option(help="one below it does not steer")] = (
-        _DEFAULTS.min_confidence
-    ),
+    batch_key: reading.BatchKey = reading.DEFAULT.batch_key,
+    cell_type_key: reading.CellTypeKey = reading.DEFAULT.cell_type_key,
+    layer: reading.Layer = reading.DEFAULT.layer,
+    gene_column: reading.GeneColumn = reading.DEFAULT.gene_column,
+    label_origin: reading.LabelOrigin = reading.DEFAULT.label_origin,
+    label_origin_key: reading.LabelOriginKey = reading.DEFAULT.label_origin_key,
+    confidence_key: reading.ConfidenceKey = reading.DEFAULT.confidence_key,
+    min_confidence: reading.MinConfidence = reading.DEFAULT.min_confidence,
 ) -> None:
     """Look a file over: cells, batches, types, counts or log, genes; and say what to fix."""
     from common.data.check import check_file

@@ -7,6 +7,7 @@ from cli.check import check
 from cli.console import Commands
 from cli.demo import demo
 from cli.evaluate import evaluate
+from cli.join import join
 from cli.keys import keys
 from cli.policy import policy
 from cli.report import report
@@ -20,5 +21,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, check, split, run, evaluate, report, policy, keys, certs):
+for _command in (demo, check, split, run, evaluate, report, join, policy, keys, certs):
     app.command()(_command)

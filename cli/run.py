@@ -16,12 +16,14 @@ from rich.markup import escape
 
 from cli.console import console, shown, stops
 from cli.flower import Flower
+from cli.label_counts import label_counts
 from cli.progress import RunProgress
 from cli.report import report_of_run
 from cli.superlink import own_superlink, tail
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
+from server.frozen import frozen_model, require_frozen_settings
 from server.runs import stopped_run
 
 POLL_SECONDS = 0.25
@@ -111,11 +113,20 @@ def execute(
     """
     out = out.expanduser().absolute()
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
+    if config.model and superlink is None:
+        path = str(Path(config.model).expanduser().absolute())
+        config = RunConfig.parse({**config.flat(), "model": path}, where=where)
     federation_config: dict[str, float] = {}
-    resolve(config)
+    if config.model:
+        require_frozen_settings(config)
+    else:
+        resolve(config)
     if superlink is not None:
         _refuse_site_settings(config)
     else:
+        if config.model:
+            # It is here, where the coordinator is.
+            frozen_model(config)
         config = _with_files(config, where)
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
@@ -280,7 +291,9 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
         return
     n_sites = len(set(result["sites"]) - set(result.get("lost_sites", {})))
     stopped = result.get("stopped_early")
-    rounds = f"{result['n_rounds']} rounds"
+    rounds = f"{result.get('n_rounds', 0)} rounds"
+    if frozen := result.get("frozen"):
+        rounds = f"the model of run {frozen['run']} as it was"
     if stopped:
         kept = result["kept_round"]
         rounds = f"stopped early in round {stopped}, the model after round {kept} is kept"
@@ -295,7 +308,7 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
         screen.print(f"[yellow]not shifted[/] {escape(cell_type)}: {escape(reason)}")
     for cell_type in result.get("types_of_one_site", []):
         screen.print(f"[yellow]of one site[/] {escape(cell_type)}: shifted by its own batches only")
-    for line in _labels(result):
+    for line in label_counts(result):
         screen.print(f"[yellow]labels[/] {line}")
     if result.get("identity"):
         screen.print(
@@ -309,16 +322,3 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     )
     screen.print(f"corrected cells: {cells}", markup=False)
     screen.print(f"model, genes, references: {shown(out / 'bundle')}", markup=False)
-
-
-def _labels(result: dict[str, Any]) -> Iterator[str]:
-    """What is to be said of cells whose own label is not a curated one."""
-    if n_predicted := result.get("n_predicted", 0):
-        yield f"{n_predicted:,} cells were shifted by predicted labels"
-    n_unlabelled, n_unsure = (result.get(key, 0) for key in ("n_unlabelled", "n_unsure"))
-    if n_unlabelled or n_unsure:
-        n_nearest = result["n_nearest"]
-        yield (
-            f"{n_unlabelled:,} cells have no label and {n_unsure:,} one too unsure to steer; "
-            f"{n_nearest:,} of them were shifted as their nearest labelled cells"
-        )

@@ -312,6 +312,23 @@ def _demo_file(folder: Path, index: int, n_sites: int, seed: int) -> Path:
     return path
 
 
+def labelled_types(site: Site) -> list[str]:
+    """The cell types of a site, sorted.
+
+    Raises
+    ------
+    InputError
+        No cell has a label.
+    """
+    types = labels(site.file.cell_types)
+    if not types:
+        raise InputError(
+            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; "
+            "correction needs cell types"
+        )
+    return types
+
+
 def labels(types: np.ndarray) -> list[str]:
     """The names among cell types, sorted, without the unlabelled."""
     return sorted({cell_type for cell_type in types if cell_type is not None})

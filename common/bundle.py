@@ -4,18 +4,20 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common.config import RunConfig
 from common.errors import InputError
 from common.models.state import State
 from common.panel import Panel
+from common.presets import Preset, preset_of, preset_values
 from common.reference import Reference, packed, unpacked
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Bundle:
     references
         Where each shared cell type is brought.
     card
-        Everything else as JSON: task, preset, network, settings, versions, counts.
+        Everything else as JSON; of a run, what :func:`card_of` makes.
     """
 
     state: State
@@ -39,8 +41,29 @@ class Bundle:
     references: dict[str, Reference]
     card: dict[str, Any]
 
-    def save(self, folder: Path) -> None:
-        """Write ``model.safetensors`` and ``card.json``; the folder appears whole."""
+    @property
+    def digest(self) -> str:
+        """The hash of all that is in it, of one that was loaded."""
+        return self.card["sha256"]["card"]
+
+    @property
+    def preset(self) -> Preset:
+        """The network and how its latents are used.
+
+        Raises
+        ------
+        InputError
+            This version has no such network.
+        """
+        return preset_of(self.card.get("network"))
+
+    def save(self, folder: Path) -> str:
+        """Write ``model.safetensors`` and ``card.json``; the folder appears whole.
+
+        Returns
+        -------
+        Its :attr:`digest`.
+        """
         from safetensors.numpy import save_file
 
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,42 +84,62 @@ class Bundle:
                 "vocabulary": list(self.panel.vocabulary),
                 "sha256": {"model.safetensors": _digest(partial / "model.safetensors")},
             }
-            card["sha256"]["names"] = _names_digest(card)
+            card["sha256"]["card"] = _card_digest(card)
             (partial / "card.json").write_text(json.dumps(card, indent=1))
             partial.chmod(0o755)
             (partial / "model.safetensors").chmod(0o644)
             partial.replace(folder)
+            return card["sha256"]["card"]
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     @classmethod
-    def load(cls, folder: Path) -> "Bundle":
+    def load(cls, folder: Path, task: str = "") -> "Bundle":
         """Read a bundle.
+
+        Parameters
+        ----------
+        folder
+            Holds ``model.safetensors`` and ``card.json``.
+        task
+            What it must be for; "" takes any.
 
         Raises
         ------
         InputError
-            A file is missing, of another format, or not what the card's hash says.
+            A file is missing, of another format, or not what its hash says; or the bundle is of
+            another task.
         """
         from safetensors.numpy import load_file
 
         card_path, model_path = folder / "card.json", folder / "model.safetensors"
         for path in (card_path, model_path):
             if not path.is_file():
-                raise InputError(f"{folder} is not a bundle: {path.name} is missing")
+                raise InputError(
+                    f"{folder} is not a bundle: {path.name} is missing; give the folder bundle/ of "
+                    "a finished run"
+                )
         try:
             card = json.loads(card_path.read_text())
             found = card.get("format")
             if found != FORMAT:
-                raise InputError(f"{folder}: bundle format {found!r}, this version reads {FORMAT}")
-            names = _names_digest(card)
-            hashes = {key: card["sha256"][key] for key in ("model.safetensors", "names")}
+                raise InputError(
+                    f"{folder}: bundle format {found!r}{_made_by(card)}, this version reads "
+                    f"{FORMAT}: use the version that made it"
+                )
+            own = _card_digest(card)
+            hashes = {key: card["sha256"][key] for key in ("model.safetensors", "card")}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{card_path} is damaged ({error!r}): copy it again") from error
         if hashes["model.safetensors"] != _digest(model_path):
             raise InputError(f"{model_path} differs from the hash in its card: copy it again")
-        if hashes["names"] != names:
-            raise InputError(f"{card_path}: genes or types differ from their hash: copy it again")
+        if hashes["card"] != own:
+            raise InputError(f"{card_path} differs from its own hash: copy it again")
+        if task and card.get("task") != task:
+            raise InputError(
+                f"{folder} is a bundle of the task {card.get('task')!r}, and one of {task!r} is "
+                "asked for"
+            )
         tensors = load_file(model_path)
         state, arrays = (
             {
@@ -121,11 +164,43 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _names_digest(card: dict[str, Any]) -> str:
-    names = [card["types"], card["genes"], card["vocabulary"]]
-    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+def _card_digest(card: dict[str, Any]) -> str:
+    """Of all that the card says; what it says of the model is the model's hash."""
+    hashes = {key: value for key, value in card["sha256"].items() if key != "card"}
+    said = json.dumps({**card, "sha256": hashes}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
-def shape_card(shape: Any) -> dict[str, Any]:
-    """A network's shape as JSON."""
-    return asdict(shape)
+def _made_by(card: dict[str, Any]) -> str:
+    made = card.get("versions", {}).get("syncytium", "")
+    return f" (made by version {made})" if made else ""
+
+
+def card_of(
+    config: RunConfig, preset: Preset, *, run: str, versions: dict[str, str], **more: Any
+) -> dict[str, Any]:
+    """A card with what a later site needs beside model, panel and references.
+
+    Parameters
+    ----------
+    config, preset
+        The run's settings and its network.
+    run
+        Flower's id of the run.
+    versions
+        What made it.
+    """
+    return {
+        "task": config.task,
+        "run": run,
+        "preset": config.preset,
+        "network": preset_values(preset),
+        "settings": {
+            "output": config.output,
+            "unlabelled": config.unlabelled,
+            "min-reference-cells": config.min_reference_cells,
+            "max-padded": config.max_padded,
+        },
+        "versions": versions,
+        **more,
+    }

@@ -98,6 +98,11 @@ class RunConfig(Settings):
     preset: Literal["default", "fedscgen"] = Field(
         "default", description="network and training; the values of each are below"
     )
+    model: str = Field(
+        "",
+        description="absolute path of a bundle at the coordinator, whose model is not trained: the "
+        "sites' references are made anew with it; '' = train one",
+    )
 
     data: str = Field("", description="simulation: a folder with one .h5ad per site; '' = demo")
     out: str = Field("", description="run folder; '' = ~/syncytium-runs/RUN_ID")

@@ -68,12 +68,19 @@ class DiskError(SyncytiumError):
         The file or its folder.
     error
         What the operating system says.
+    mend
+        What to do.
     """
 
-    def __init__(self, path: Path | str, error: OSError):
+    def __init__(
+        self,
+        path: Path | str,
+        error: OSError,
+        mend: str = "make room or set output-dir to another folder, then --resume",
+    ):
+        self.path, self.error = path, error
         # HDF5's text has the path in it.
         why = os.strerror(error.errno) if error.errno else "HDF5 failed"
-        mend = "make room or set output-dir to another folder, then --resume"
         super().__init__(
             f"{path} cannot be written: {error.strerror or error}; {mend}",
             public=f"a file of the site's own cannot be written there: {why}; {mend}",

@@ -1,9 +1,13 @@
 """Presets: a network, how it starts and how it is trained."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from common.config import RunConfig
-from common.errors import ConfigError
+from common.errors import ConfigError, InputError
 from common.models.vae import VAEShape
 
 
@@ -149,6 +153,39 @@ def resolve(config: RunConfig) -> Preset:
         preset,
         shape=replace(preset.shape, **{key: value for key, value in shape.items() if value}),
         training=replace(preset.training, **{k: v for k, v in training.items() if v}),
-        alignment=config.alignment or preset.alignment,
-        smoothing=preset.smoothing if config.smoothing < 0 else config.smoothing,
+        **aligning(config, preset),
     )
+
+
+def aligning(config: RunConfig, preset: Preset) -> dict[str, Any]:
+    """What of a preset is no network and no training: the run's own values, or the preset's."""
+    return {
+        "alignment": config.alignment or preset.alignment,
+        "smoothing": preset.smoothing if config.smoothing < 0 else config.smoothing,
+    }
+
+
+def preset_values(preset: Preset) -> dict[str, Any]:
+    """A preset as JSON values."""
+    return json.loads(json.dumps(asdict(preset)))
+
+
+def preset_of(values: Any) -> Preset:
+    """The preset of :func:`preset_values`.
+
+    Raises
+    ------
+    InputError
+        This version has no such network.
+    """
+    try:
+        preset = TypeAdapter(Preset).validate_python(values)
+        known = preset_values(preset) == values
+    except ValidationError:
+        known = False
+    if not known:
+        raise InputError(
+            "the network that a bundle names is not one that this version makes: use the version "
+            "that made the bundle"
+        )
+    return preset

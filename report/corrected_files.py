@@ -1,4 +1,7 @@
-"""The corrected files of one run, in its folder or gathered from the sites into any other."""
+"""The corrected files of one run, in its folder or gathered from the sites into any other.
+
+Files of sites that joined later, by the run's bundle, belong to them.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,6 +24,9 @@ class CorrectedFile:
     ----------
     site
         The name by which its batches are told from other sites'.
+    run, bundle
+        The run whose model it is corrected with, and the hash of its bundle: the same in files that
+        the run's sites wrote and in those of sites that joined later.
     outputs
         Names in obsm of its corrected expression, (n_cells, n_genes) each.
     keys
@@ -32,6 +38,7 @@ class CorrectedFile:
     site: str
     path: Path
     run: str
+    bundle: str
     panel: Panel
     n_cells: int
     outputs: tuple[str, ...]
@@ -64,6 +71,7 @@ class CorrectedFile:
                 site,
                 path,
                 str(about["run"]),
+                str(about["bundle"]),
                 Panel(*names, np.asarray(about["scale_mean"]), np.asarray(about["scale_sd"])),
                 len(latent),
                 tuple(map(str, about["outputs"])),
@@ -85,7 +93,7 @@ def _plain(value: Any) -> str | float:
 
 
 def corrected_files(folder: Path) -> list[CorrectedFile]:
-    """The corrected files in a folder, all of one run.
+    """The corrected files in a folder, all of one run's bundle.
 
     Parameters
     ----------
@@ -115,9 +123,10 @@ def corrected_files(folder: Path) -> list[CorrectedFile]:
     seen: dict[str, Path] = {}
     for file in files:
         if bundle:
-            _require_run(file, "the run's bundle", str(bundle.card.get("run")), bundle.panel)
+            run = str(bundle.card.get("run"))
+            _require_run(file, "the run's bundle", run, bundle.panel, bundle.digest)
         else:
-            _require_run(file, first.path, first.run, first.panel)
+            _require_run(file, first.path, first.run, first.panel, first.bundle)
         if file.outputs != first.outputs:
             raise InputError(
                 f"{file.path} holds {', '.join(file.outputs)} and {first.path} "
@@ -140,8 +149,10 @@ def _gathered(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _require_run(file: CorrectedFile, than: str | Path, run: str, panel: Panel) -> None:
-    """Raise InputError unless the file was written by ``run`` with ``panel``."""
+def _require_run(
+    file: CorrectedFile, than: str | Path, run: str, panel: Panel, bundle: str
+) -> None:
+    """Raise InputError unless the file was written by ``run``, or with its ``bundle``."""
     for name in ("genes", "vocabulary"):
         if getattr(file.panel, name) != getattr(panel, name):
             raise InputError(
@@ -159,3 +170,8 @@ def _require_run(file: CorrectedFile, than: str | Path, run: str, panel: Panel) 
                 f"{file.path} was scaled by another {name} than {than}: it is another run's; keep "
                 "the files of one run in the folder"
             )
+    if file.bundle != bundle:
+        raise InputError(
+            f"{file.path} was corrected with another bundle than {than}, of the same run {run}: "
+            "correct one of them again with the other's"
+        )

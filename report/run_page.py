@@ -101,7 +101,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
     # What an early end leaves out.
     run = {
         **dict.fromkeys(("ended", "error", "error_kind", "n_rounds", "kept_round"), ""),
-        **dict.fromkeys(("stopped_early", "identity", "n_parameters", "resumed"), None),
+        **dict.fromkeys(("stopped_early", "identity", "n_parameters", "resumed", "frozen"), None),
         **{"task": "", "run_id": "", "started": ""},
         **run,
         "config": config,
@@ -144,7 +144,8 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "about_sites": _about_sites(record),
         "largest": run.get("largest_batch", {}),
         "settings": changed_settings(record.run.get("config", {})),
-        "network": network(record.run.get("config", {})),
+        # That of a bundle is in the bundle's card.
+        "network": {} if run["frozen"] else network(record.run.get("config", {})),
         "versions": run.get("versions", {}),
         "version": own_version(),
         "folder": str(record.path),

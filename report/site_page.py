@@ -28,11 +28,12 @@ CORRECTED, OUTBOX = "corrected.h5ad", "outbox.jsonl"
 TIMEOUT = 600.0
 # Of a shifted cell's label; what is curated needs no word.
 BY = {PREDICTED: "by predicted labels", NEAREST: "as their nearest cells"}
+JOINED = "Nothing: it corrected itself with a published bundle, and no other site took part."
 
 
 def is_site(folder: Path) -> bool:
-    """Whether it is a site's output-dir with a result in it."""
-    return (folder / CORRECTED).is_file() and (folder / OUTBOX).is_file()
+    """Whether it is a site's output-dir, or the folder of one that joined, with a result in it."""
+    return (folder / CORRECTED).is_file() and not (folder / "run.json").exists()
 
 
 def write_site_page(folder: Path) -> Path:
@@ -48,18 +49,22 @@ def write_site_page(folder: Path) -> Path:
         shown, no_pictures = _pictures(folder / CORRECTED, about), ""
     except Exception as error:
         shown, no_pictures = None, f"There are none: {type(error).__name__}: {error}"
-    log = sent(json_lines(folder / OUTBOX), about["run"])
+    joined = bool(about.get("joined", False))
+    # A site that joins by a bundle sends nothing; what its folder tells is of other runs.
+    log = sent([] if joined else json_lines(folder / OUTBOX), about["run"])
     values = {
         "title": f"{about['n_cells']:,} corrected cells of this site",
         "run": about["run"],
         "facts": _facts(about, log),
         "shown": shown,
         "no_pictures": no_pictures,
+        "joined": joined,
         "unshifted": list(about["unshifted_types"]),
         "not_shifted": about["not_shifted"],
+        "padded": list(about.get("padded_genes", [])),
         "sent": log,
-        "finished": any(phase.name == "correct" for phase in log.phases),
-        "summary": _summary(log),
+        "finished": joined or any(phase.name == "correct" for phase in log.phases),
+        "summary": JOINED if joined else _summary(log),
         "version": own_version(),
         "folder": str(folder),
     }
@@ -137,6 +142,7 @@ def _facts(about: dict[str, Any], log: Sent) -> list[tuple[str, str]]:
             if n and origin in BY
         ),
         ("Genes", f"{len(about['genes']):,}"),
+        ("of these not in the file", f"{len(about.get('padded_genes', [])):,}"),
         ("Messages sent", f"{sum(phase.messages for phase in log.phases):,}"),
         ("Left this site", page.in_bytes(in_all)),
     ]

@@ -72,6 +72,7 @@ def test_help_lists_the_commands():
         "run",
         "evaluate",
         "report",
+        "join",
         "policy",
         "keys",
         "certs",
@@ -81,7 +82,8 @@ def test_help_lists_the_commands():
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "check", "split", "run", "evaluate", "report", "policy", "keys", "certs"]
+    "command",
+    ["demo", "check", "split", "run", "evaluate", "report", "join", "policy", "keys", "certs"],
 )
 def test_each_command_has_help(command):
     done = call(command, "--help")

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import anndata
 import h5py
 import numpy as np
 import pytest
 
+from common.bundle import Bundle
 from common.errors import InputError
 from report.corrected_files import corrected_files
 from report.run_evaluation import evaluate_run
@@ -64,9 +66,16 @@ def test_scores_are_those_of_the_run(run_dir, tmp_path, gather):
 def test_a_bundle_beside_them_must_be_theirs(run_dir, folder, tmp_path):
     shutil.copytree(run_dir / "bundle", folder / "bundle")
     assert len(corrected_files(folder)) == 3
-    card = json.loads((folder / "bundle/card.json").read_text())
-    (folder / "bundle/card.json").write_text(json.dumps(card | {"run": "8"}))
+    bundle = Bundle.load(folder / "bundle")
+    shutil.rmtree(folder / "bundle")
+    replace(bundle, card=bundle.card | {"run": "8"}).save(folder / "bundle")
     refused(folder, "site-1.h5ad", "run 7", "the run's bundle by run 8")
+
+
+def test_a_file_of_another_bundle_of_the_run_is_refused(folder):
+    with h5py.File(folder / "site-3.h5ad", "r+") as file:
+        file["uns/syncytium/bundle"][()] = "0" * 64
+    refused(folder, "site-3.h5ad was corrected with another bundle than", "site-1.h5ad", "run 7")
 
 
 def refused(folder, *said):

@@ -361,6 +361,9 @@ def test_the_end_of_a_run_tells_labels(capsys, tmp_path):
     summarise(result | counts, tmp_path, console())
     said = capsys.readouterr().out
     assert "labels 11 cells were shifted by predicted labels" in said
-    assert "33 cells have no label and 4 one too unsure to steer; 22 of them were shifted" in said
+    assert (
+        "33 cells have no label, 4 cells have one too unsure to steer: 22 of them were shifted"
+        in said
+    )
     summarise(result | dict.fromkeys(counts, 0), tmp_path, console())
     assert "labels" not in capsys.readouterr().out

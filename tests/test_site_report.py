@@ -90,7 +90,7 @@ def test_a_site_whose_pictures_fail_still_says_what_it_sent(folder, tmp_path):
 
 
 def test_a_page_that_fails_fails_no_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("client.phases.correct.try_site_page", lambda folder: "no memory")
+    monkeypatch.setattr("client.correction.try_site_page", lambda folder: "no memory")
     sites = real_sites(tmp_path, NAMES)
     sites["bern"]["report"] = True
     assert run(tmp_path / "out", list(sites.values()))["status"] == "finished"

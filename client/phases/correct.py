@@ -2,70 +2,34 @@
 
 import numpy as np
 
-from client.corrected_file import write_corrected
-from client.latents import latents_of
+from client.correction import correct_site
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.coding import decode_chunks
-from common.correction import correct_latent, own_references
-from common.nearest_labels import nearest_labels
 from common.reference import unpacked
-from common.shift_labels import ShiftLabels
-from report.site_page import try_site_page
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Write ``corrected.h5ad`` in the site's output folder, whole or not at all."""
-    values, panel = request.values, request.panel
-    model, preset, device = received_model(site, request)
-    matrix = site.matrix(panel)
-    latents = latents_of(site, panel, model, preset, device)
-    batches, cell_types = site.file.batches, site.file.cell_types
-    aligned = preset.alignment == "covariance"
+    values = request.values
     references = unpacked(values["referenced"], request.arrays("references"))
-    least = site.config.min_reference_cells
-    references |= own_references(
-        latents.smoothed, batches, cell_types, values["alone"], least, aligned
-    )
-    # Without any reference the correction is the identity, not a reconstruction.
-    before = latents.smoothed if references else latents.encoded
-    nearest = None
-    if site.config.unlabelled == "nearest":
-        nearest = nearest_labels(latents.encoded, batches, cell_types, device)
-    labels = ShiftLabels(site.file.labels, nearest)
-    corrected, shifted = correct_latent(before, batches, cell_types, references, labels.cell_types)
-    kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
-    write_corrected(
-        site.file.path,
-        site.output_dir / "corrected.h5ad",
-        latent=latents.encoded,
-        latent_corrected=corrected,
-        obs=labels.columns(shifted),
-        panel=panel,
-        outputs={
-            kind: decode_chunks(model, matrix, before, corrected, kind, device)
-            if references
-            else (matrix.log(rows) for rows in matrix.chunks())
-            for kind in kinds
-        },
-        about={
-            "run": str(values["run"]),
-            "version": str(values["version"]),
-            "shifted_types": [str(name) for name in references],
-            "unshifted_types": [
-                str(name) for name in values["unshifted"] if name not in references
-            ],
-            "unlabelled": site.config.unlabelled,
-            **site.keys,
+    done = correct_site(
+        site,
+        request.panel,
+        *received_model(site, request),
+        references,
+        alone=values["alone"],
+        unshifted=values["unshifted"],
+        origin={
+            **{key: str(values[key]) for key in ("run", "version", "bundle")},
+            "joined": False,
         },
     )
-    if site.node.report and not site.simulated and (fault := try_site_page(site.output_dir)):
+    if done.page_fault:
         # Of the site's own file: not for a log that is collected.
-        outbox.local(report=fault)
-    for name, n_cells in labels.counts(shifted).items():
+        outbox.local(report=done.page_fault)
+    for name, n_cells in done.counts.items():
         outbox.masked(name, np.float64(n_cells))
-    site.drop_latents()
     if site.simulated:
         site.drop_cache()

@@ -5,8 +5,7 @@ from functools import cache
 from importlib.metadata import version
 
 from client.outbox import Outbox
-from client.site import Site, labels
-from common.errors import InputError
+from client.site import Site, labelled_types
 from strategies.records import Request
 
 PACKAGES = ("flwr", "torch", "anndata", "numpy", "scipy")
@@ -14,12 +13,7 @@ PACKAGES = ("flwr", "torch", "anndata", "numpy", "scipy")
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Open the file, which checks it, and send names only."""
-    types = labels(site.file.cell_types)
-    if not types:
-        raise InputError(
-            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; "
-            "correction needs cell types"
-        )
+    types = labelled_types(site)
     outbox.public("site", site.name)
     outbox.public("genes", sorted(site.file.genes))
     outbox.public("gene_kind", site.file.gene_kind)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ _VERSIONED = re.compile(r"(ENS[A-Z]{0,6}G\d{11})\.\d+(?:_\d+)?(_PAR_Y)?")
 _ENSEMBL = re.compile(r"ENS[A-Z]{0,6}G\d{11}(?:\.\d+(?:_\d+)?)?(?:_PAR_Y)?")
 
 GeneKind = Literal["ensembl", "symbol"]
+CASE = "The names differ only in upper and lower case: are they of different species?"
 
 
 def strip_version(name: str) -> str:
@@ -115,13 +116,12 @@ def _require_shared(sites: dict[str, set[str]], join: str) -> None:
     needed = len(sites) if join == "intersection" else min(2, len(sites))
     shared = {gene for gene, n in times.items() if n >= needed}
     lone = [site for site, own in sites.items() if not own & shared]
-    kinds = {site: gene_kind(own) for site, own in sites.items()}
-    mixed = len(set(kinds.values())) > 1
+    mixed = len({gene_kind(own) for own in sites.values()}) > 1
     # A symbol list holds a few Ensembl ids for genes without a symbol: their overlap means nothing.
     few = len(shared) < min(len(own) for own in sites.values()) / 2
     if not lone and not (mixed and few):
         return
-    schemes = "; ".join(f"site {site!r} has {_scheme(sites[site], kinds[site])}" for site in sites)
+    schemes = "; ".join(f"site {site!r} has {scheme(sites[site])}" for site in sites)
     what = f"only {len(shared):,} genes are" if shared and not lone else "no gene is"
     raise GeneError(f"{what} shared by the sites: {schemes}. {_mend(sites, mixed)}")
 
@@ -131,12 +131,14 @@ def _mend(sites: dict[str, set[str]], mixed: bool) -> str:
         return "Set gene-column at some of them to the var column with the others' scheme."
     folded = [{gene.casefold() for gene in own} for own in sites.values()]
     if set.intersection(*folded):
-        return "The names differ only in upper and lower case: are they of different species?"
+        return CASE
     return "Set gene-column to a var column that all of them have, or leave out the odd site."
 
 
-def _scheme(own: set[str], kind: GeneKind) -> str:
+def scheme(own: Collection[str]) -> str:
+    """How some genes are named, with an example."""
     if not own:
         return "no genes"
+    kind = gene_kind(own)
     examples = sorted(gene for gene in own if is_ensembl(gene) == (kind == "ensembl"))
     return f"{'Ensembl ids' if kind == 'ensembl' else 'symbols'} such as {examples[0]!r}"

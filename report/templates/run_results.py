@@ -168,6 +168,8 @@ y="{{ line.label_y + 4 }}">{{ line.name }}</text>
 <p class="small soft">Validation: the joint model after each round, on cells held out at every
 site. Training: the sites' own models within the round; it does not tell how good their mean is.
 Both are means over all sites' cells.</p>
+{% elif run.frozen %}<p>None: the model is that of run <code>{{ run.frozen.run }}</code>, from its
+bundle. The references were made anew by all sites of this run.</p>
 {% else %}<p>No round was finished.</p>{% endif %}
 {% if void_rounds %}<div class="note warn"><strong>Rounds that do not count:</strong>
 <ul>{% for line in void_rounds %}<li>round {{ line.round }} {{ line.void }}</li>{% endfor %}</ul>

@@ -6,7 +6,7 @@ SITE_PAGE = """
 {% block top %}
 <h1>{{ title }}</h1>
 <p class="soft">For this site alone: it shows single cells, and no other site nor the coordinator
-has it. Run <code>{{ run }}</code>.</p>
+has it. {% if joined %}By the bundle of run{% else %}Run{% endif %} <code>{{ run }}</code>.</p>
 <dl class="facts">
 {% for name, value in facts %}<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
 {% endfor %}</dl>
@@ -14,7 +14,8 @@ has it. Run <code>{{ run }}</code>.</p>
 {% block main %}
 <section aria-labelledby="pictures">
 <h2 id="pictures">Own cells before and after</h2>
-{% if shown %}<p>The correction moves each batch to references that all sites share. How this site's
+{% if shown %}<p>The correction moves each batch to references that all sites
+{%- if joined %} of the run{% endif %} share. How this site's
 cells then lie among those of others no single site can see.</p>
 {{ parts.pictures(shown) }}{% else %}<p>{{ no_pictures }}</p>{% endif %}
 {% if unshifted %}<div class="note warn"><strong>Cell types that were not shifted to a
@@ -24,10 +25,14 @@ reference:</strong> <ul>{% for name in unshifted %}<li>{{ name }}</li>{% endfor 
 <ul>{% for reason, n_cells in not_shifted.items() %}<li>{{ n_cells|number }}: {{ reason }}</li>
 {% endfor %}</ul></div>
 {% endif %}
+{% if padded %}<div class="note warn"><strong>Genes of the model that the file lacks,</strong> which
+count as zeros: {{ padded|join(", ") }}</div>
+{% endif %}
 </section>
 <section aria-labelledby="sent">
 <h2 id="sent">What left this site</h2>
 <p>{{ summary }}</p>
+{% if not joined %}
 <p class="soft">From <code>outbox.jsonl</code>, where each message is entered before it leaves.
 {% if not finished %}The answer of the correction itself (how many cells were written and shifted,
 in a sum) leaves after this page is made, and where sums are masked a key share to open it;
@@ -51,6 +56,7 @@ field.visibility, field.visibility) }}</td>
 <td class="number" data-value="{{ field.bytes }}">{{ field.bytes|bytes }}</td></tr>
 {% endfor %}{% endfor %}</tbody>
 </table></div>
+{% endif %}
 {% if sent.refusals %}<div class="note warn"><strong>Refused:</strong>
 <ul>{% for one in sent.refusals %}<li>{{ one.phase }}: {{ one.reason }} ({{ one.kind }})</li>
 {% endfor %}</ul></div>{% endif %}

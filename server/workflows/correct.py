@@ -9,22 +9,25 @@ import logging
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
-from common.bundle import Bundle, shape_card
+from common.bundle import Bundle, card_of
 from common.config import RunConfig
 from common.data.genes import agree
 from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
+from common.data.padding import allowed_padding
 from common.decoder_refit import solve
 from common.errors import InputError, SecureSumError, SiteLost
 from common.models.build import build_model, restore_model
 from common.models.state import State, state_of
 from common.panel import Panel
-from common.presets import Preset, resolve
+from common.presets import Preset, preset_values, resolve
 from common.principal_axes import principal_axes
 from common.reference import Reference, packed, unpacked
 from server.checkpoint import digest_of
 from server.federation import Federation
+from server.frozen import FrozenModel, frozen_model
 from server.rounds import Rounds
 from server.runs import RunFolder
 from server.session import Session
@@ -40,9 +43,12 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     workflow = Correct(federation, config, folder, run_id)
     sites = workflow.describe()
     workflow.session.begin()
-    panel, n_cells = workflow.choose_genes(sites)
-    state = workflow.initial_model(panel)
-    state = workflow.train(state, panel, n_cells)
+    if workflow.frozen:
+        panel, n_cells, state = workflow.take(workflow.frozen, sites)
+    else:
+        panel, n_cells = workflow.choose_genes(sites)
+        state = workflow.initial_model(panel)
+        state = workflow.train(state, panel, n_cells)
     types, alone = workflow.shared_types(sites)
     state, references = workflow.latents(state, panel, n_cells, workflow.maxima(types))
     workflow.correct(state, panel, references, types, alone)
@@ -58,9 +64,17 @@ class Correct:
     run_id: str
 
     def __post_init__(self) -> None:
-        self.preset: Preset = resolve(self.config)
+        self.frozen: FrozenModel | None = frozen_model(self.config) if self.config.model else None
+        self.preset: Preset = self.frozen.preset if self.frozen else resolve(self.config)
         self.session = Session(self.federation, self.config, self.run_id)
         self.reached = self.folder.checkpoint
+        if self.frozen:
+            self.frozen.require_unchanged(self.reached)
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """What tells the sites the network, where the run's settings do not."""
+        return {"network": preset_values(self.preset)} if self.frozen else {}
 
     def describe(self) -> list[SiteDescription]:
         """What each site has, by name.
@@ -110,6 +124,21 @@ class Correct:
                 "begin anew in another folder"
             )
         self.reached.save("sites", described)
+
+    def take(self, frozen: FrozenModel, sites: list[SiteDescription]) -> tuple[Panel, int, State]:
+        """Genes, scaling and model of a bundle, which are as they were.
+
+        Nothing is summed, so the number of cells stays unknown (0) until the correction.
+        """
+        panel, state = frozen.bundle.panel, frozen.bundle.state
+        padded = allowed_padding(panel, {s.site: s.genes for s in sites}, self.config.max_padded)
+        self.folder.note(
+            frozen={"run": frozen.bundle.card["run"], "bundle": frozen.bundle.digest},
+            n_vocabulary=len(panel.vocabulary),
+            n_genes=len(panel.genes),
+            padded={site: lacks.share for site, lacks in padded.items()},
+        )
+        return panel, 0, state
 
     def choose_genes(self, sites: list[SiteDescription]) -> tuple[Panel, int]:
         """Agree on genes, then choose and scale the most variable from summed moments."""
@@ -215,7 +244,7 @@ class Correct:
             return self.reached.arrays("refitted"), unpacked(names, kept)
         if not (maxima or self.preset.refit_decoder):
             return state, {}
-        values = {"n_cells": n_cells, "maxima": maxima}
+        values = {"n_cells": n_cells, "maxima": maxima, **self.network}
         arrays = {"model": state}
         sums = self.session.sum("latents", values=values, arrays=arrays, panel=panel).values
         if self.preset.refit_decoder:
@@ -244,24 +273,19 @@ class Correct:
     ) -> None:
         """Publish the bundle and have every site write its corrected file."""
         versions = self.folder.versions
-        card = {
-            "task": "correct",
-            "run": self.run_id,
-            "model": self.preset.model,
-            "shape": shape_card(self.preset.shape),
-            "alignment": self.preset.alignment,
-            "smoothing": self.preset.smoothing,
-            "versions": versions,
-        }
+        frozen = {"frozen": self.folder.entry("frozen", {})} if self.frozen else {}
+        card = card_of(self.config, self.preset, run=self.run_id, versions=versions, **frozen)
         # A run that stopped in this phase has left one of its own.
         shutil.rmtree(self.folder.path / "bundle", ignore_errors=True)
-        Bundle(state, panel, references, card).save(self.folder.path / "bundle")
+        digest = Bundle(state, panel, references, card).save(self.folder.path / "bundle")
         arrays = {"model": state}
         if references:
             arrays["references"] = packed(references)
         values = {
             "run": self.run_id,
             "version": versions["syncytium"],
+            "bundle": digest,
+            **self.network,
             "referenced": list(references),
             "unshifted": [t for t in (*types, *alone) if t not in references],
             "alone": alone,

@@ -1,0 +1,149 @@
+"""`syncytium join`: a later site corrects itself from a published bundle."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cli import reading
+from cli.console import console, shown, stops
+from cli.label_counts import label_counts
+from common.config import NodeConfig
+
+if TYPE_CHECKING:
+    from client.joining import Joined
+
+_DEFAULTS = {name: field.default for name, field in NodeConfig.model_fields.items()}
+LISTED = 10
+
+
+def join(
+    bundle: Annotated[Path, typer.Argument(help="the folder bundle/ of a finished run")],
+    site: Annotated[
+        Path, typer.Argument(help="this site's .h5ad: counts, a batch and a cell type per cell")
+    ],
+    out: Annotated[Path, typer.Option(help="folder for corrected.h5ad and report.html")],
+    batch_key: reading.BatchKey = reading.DEFAULT.batch_key,
+    cell_type_key: reading.CellTypeKey = reading.DEFAULT.cell_type_key,
+    layer: reading.Layer = reading.DEFAULT.layer,
+    gene_column: reading.GeneColumn = reading.DEFAULT.gene_column,
+    label_origin: reading.LabelOrigin = reading.DEFAULT.label_origin,
+    label_origin_key: reading.LabelOriginKey = reading.DEFAULT.label_origin_key,
+    confidence_key: reading.ConfidenceKey = reading.DEFAULT.confidence_key,
+    min_confidence: reading.MinConfidence = reading.DEFAULT.min_confidence,
+    output: Annotated[
+        str | None, typer.Option(help="decoded, residual or both [default: as the bundle's run]")
+    ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            help="cells without a label that steers: leave, or nearest, as their nearest labelled "
+            "cells [default: as the bundle's run]"
+        ),
+    ] = None,
+    max_padded: Annotated[
+        float | None,
+        typer.Option(
+            help="share of the bundle's genes that the file may lack; they count as zeros "
+            "[default: as the bundle's run]"
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1")] = _DEFAULTS["device"],
+    report: Annotated[bool, typer.Option(help="draw report.html, some 25 seconds")] = _DEFAULTS[
+        "report"
+    ],
+) -> None:
+    """Correct this site's cells with a published bundle; no other site need be online.
+
+    The file needs counts (in X, a layer or raw), the bundle's names of genes and of cell types, and
+    in obs a batch and a cell type. Cell types that the bundle does not have are not shifted to a
+    reference; genes that the file lacks count as zeros. Nothing leaves this machine.
+    """
+    from client.joining import join as join_site
+
+    given = {"output": output, "unlabelled": unlabelled, "max-padded": max_padded}
+    screen = console()
+    with stops(), _told(screen) as tell:
+        joined = join_site(
+            bundle,
+            site,
+            out,
+            settings={key: value for key, value in given.items() if value is not None},
+            reading={
+                "batch-key": batch_key,
+                "cell-type-key": cell_type_key,
+                "layer": layer,
+                "gene-column": gene_column,
+                "label-origin": label_origin,
+                "label-origin-key": label_origin_key,
+                "confidence-key": confidence_key,
+                "min-confidence": min_confidence,
+                "device": device,
+                "report": report,
+            },
+            tell=tell,
+        )
+    summarise(joined, out, screen, report=report)
+
+
+@contextmanager
+def _told(screen: Console) -> Iterator[Callable[[str], None]]:
+    """Shows steps: the present one on a terminal, a line for each elsewhere."""
+    started = time.monotonic()
+    if screen.is_terminal:
+        with screen.status("reading the bundle") as status:
+            yield lambda text: status.update(escape(text))
+        return
+    yield lambda text: screen.print(f"[{time.monotonic() - started:6.1f} s] {text}", markup=False)
+
+
+def summarise(joined: "Joined", out: Path, screen: Console, *, report: bool) -> None:
+    """Say what was done with the cells, what was not, and where the results are."""
+    n_cells, n_shifted = joined.counts["n_cells"], joined.counts["n_shifted"]
+    screen.print(
+        f"[bold green]done[/]: {n_cells:,} cells of {escape(joined.site)} corrected, "
+        f"{n_shifted:,} of them shifted to the references of run {escape(joined.run)} "
+        f"({joined.n_genes:,} genes)"
+    )
+    if joined.n_padded_vocabulary:
+        screen.print(
+            f"[yellow]not in the file[/]: {len(joined.padded_genes):,} of the "
+            f"{joined.n_genes:,} genes of the model, "
+            f"{joined.n_padded_vocabulary:,} of the {joined.n_vocabulary:,} of its vocabulary; "
+            f"they count as zeros{escape(_listed(joined.padded_genes))}"
+        )
+    for cell_type, n_cells in joined.unshifted.items():
+        screen.print(
+            f"[yellow]not shifted[/] {escape(cell_type)}: {n_cells:,} cells, the bundle has no "
+            "reference of it"
+        )
+    for cell_type in joined.by_own_batches:
+        screen.print(
+            f"[yellow]of this site[/] {escape(cell_type)}: the bundle has no reference of it, "
+            "shifted by this site's own batches only"
+        )
+    for line in label_counts(joined.counts):
+        screen.print(f"[yellow]labels[/] {line}")
+    if not n_shifted:
+        screen.print(
+            "[yellow]no cell type of this file has a reference in the bundle: do both name their "
+            "types alike?[/]"
+        )
+    screen.print(f"corrected cells: {shown(out / 'corrected.h5ad')}", markup=False)
+    if joined.page_fault:
+        text = f"there is no report: {joined.page_fault}"
+        screen.print(text, style="yellow", markup=False)
+    elif report:
+        screen.print(f"report: {shown(out / 'report.html')}", markup=False)
+
+
+def _listed(genes: tuple[str, ...]) -> str:
+    if not genes:
+        return ""
+    more = f" and {len(genes) - LISTED:,} more" if len(genes) > LISTED else ""
+    return f" ({', '.join(genes[:LISTED])}{more}; all in uns['syncytium']['padded_genes'])"
