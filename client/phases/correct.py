@@ -10,6 +10,7 @@ from client.site import Site
 from common.coding import decode_chunks
 from common.correction import correct_latent, own_references
 from common.reference import unpacked
+from common.remainder import adjustment, with_own_remainders
 from report.site_page import try_site_page
 from strategies.records import Request
 
@@ -31,6 +32,12 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     before = latents.smoothed if references else latents.encoded
     corrected, shifted = correct_latent(before, batches, cell_types, references)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
+    adjusted = None
+    if references and "residual" in kinds:
+        cells, labels = (model, matrix, before), (batches, cell_types)
+        alone = values["alone"]
+        references = with_own_remainders(*cells, *labels, references, alone, least, device)
+        adjusted = adjustment(*cells, corrected, *labels, references, device)
     write_corrected(
         site.file.path,
         site.output_dir / "corrected.h5ad",
@@ -39,7 +46,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         shifted=shifted,
         panel=panel,
         outputs={
-            kind: decode_chunks(model, matrix, before, corrected, kind, device)
+            kind: decode_chunks(model, matrix, before, corrected, kind, device, adjusted)
             if references
             else (matrix.log(rows) for rows in matrix.chunks())
             for kind in kinds
