@@ -18,6 +18,7 @@ PHASES = {
     "fit": "training",
     "peaks": "finding the largest batches",
     "latents": "decoder and reference means",
+    "remainders": "what the network does not encode",
     "correct": "sites correct their cells",
 }
 

@@ -17,6 +17,7 @@ from common.nearest_labels import nearest_labels
 from common.panel import Panel
 from common.presets import Preset
 from common.reference import Reference
+from common.remainder import adjustment, with_own_remainders
 from common.shift_labels import ShiftLabels
 from report.site_page import CORRECTED, try_site_page
 
@@ -80,6 +81,13 @@ def correct_site(
     labels = ShiftLabels(site.file.labels, nearest)
     corrected, shifted = correct_latent(before, batches, cell_types, references, labels.cell_types)
     kinds = ("decoded", "residual") if site.config.output == "both" else (site.config.output,)
+    adjusted = None
+    if references and "residual" in kinds:
+        cells, steering = (model, matrix, before), (batches, cell_types)
+        references = with_own_remainders(*cells, *steering, references, alone, least, device)
+        adjusted = adjustment(
+            *cells, corrected, *steering, references, device, shifted_as=labels.cell_types
+        )
     lacks = padding(panel, site.file.genes)
     write_corrected(
         site.file.path,
@@ -89,7 +97,7 @@ def correct_site(
         obs=labels.columns(shifted),
         panel=panel,
         outputs={
-            kind: decode_chunks(model, matrix, before, corrected, kind, device)
+            kind: decode_chunks(model, matrix, before, corrected, kind, device, adjusted)
             if references
             else (matrix.log(rows) for rows in matrix.chunks())
             for kind in kinds

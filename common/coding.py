@@ -1,6 +1,7 @@
 """Cells to latents and back, by a trained model."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +11,32 @@ from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 
 CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """A linear map of x - decode(z), gene by gene, for groups of cells.
+
+    Parameters
+    ----------
+    group
+        (n_cells,) each cell's row of the others; -1: the cell stays as it is.
+    scale, offset
+        (n_groups, n_genes), float32; log1p CP10k.
+    """
+
+    group: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+
+    def apply(self, remainder: np.ndarray, rows: slice) -> np.ndarray:
+        """What becomes of ``remainder`` (n_rows, n_genes), the cells of these rows."""
+        group = self.group[rows]
+        known = group >= 0
+        adjusted = remainder.copy()
+        adjusted[known] *= self.scale[group[known]]
+        adjusted[known] += self.offset[group[known]]
+        return adjusted
 
 
 @torch.no_grad()
@@ -25,6 +52,19 @@ def encode(model: nn.Module, matrix: ExpressionMatrix, device: torch.device) -> 
 
 
 @torch.no_grad()
+def decoded_log(
+    model: nn.Module, matrix: ExpressionMatrix, latent: np.ndarray, device: torch.device
+) -> np.ndarray:
+    """decode(z) as log1p CP10k, float32 (n_cells, n_genes); ``latent`` is z of some cells.
+
+    The model is on ``device`` and does not train.
+    """
+    decoded = model.decode(torch.from_numpy(latent).to(device)).cpu().numpy()
+    sd, mean = (values.astype(np.float32) for values in (matrix.scaling.sd, matrix.scaling.mean))
+    return decoded * sd + mean
+
+
+@torch.no_grad()
 def decode_chunks(
     model: nn.Module,
     matrix: ExpressionMatrix,
@@ -32,23 +72,24 @@ def decode_chunks(
     corrected: np.ndarray,
     output: str,
     device: torch.device,
+    adjustment: Adjustment | None = None,
 ) -> Iterator[np.ndarray]:
     """Corrected log1p CP10k of consecutive chunks of cells, each (n_cells_of_chunk, n_genes).
 
     ``output`` is ``"decoded"``, every cell its reconstruction decode(z'), or ``"residual"``,
-    x + decode(z') - decode(z), which keeps the cell's own signal; ``latent`` is z. Both are taken
+    x + decode(z') - decode(z), which keeps the cell's own signal; ``latent`` is z. With an
+    ``adjustment`` it is decode(z') + r', r' what that makes of r = x - decode(z). Both are taken
     back from scaled expression to log1p CP10k.
     """
     model.to(device).eval()
-    sd, mean = matrix.scaling.sd.astype(np.float32), matrix.scaling.mean.astype(np.float32)
-
-    def decode(z_BD: np.ndarray) -> np.ndarray:
-        return model.decode(torch.from_numpy(z_BD).to(device)).cpu().numpy()
-
     with memory_guard(device, CHUNK):
         for rows in matrix.chunks(CHUNK):
-            decoded = decode(corrected[rows])
+            decoded = decoded_log(model, matrix, corrected[rows], device)
             if output == "decoded":
-                yield decoded * sd + mean
+                yield decoded
+                continue
+            before = decoded_log(model, matrix, latent[rows], device)
+            if adjustment is None:
+                yield matrix.log(rows) + (decoded - before)
             else:
-                yield matrix.log(rows) + (decoded - decode(latent[rows])) * sd
+                yield decoded + adjustment.apply(matrix.log(rows) - before, rows)

@@ -18,6 +18,8 @@ MAX_CELLS = 2.0**24
 MAX_LOG1P = 10.0
 MAX_CP10K = 1e4
 MAX_SCALED = 10.0
+# Of log1p CP10k, summed over a site's batches.
+MAX_REMAINDER = 2.0**16
 THERMOMETER_BASE = 1024
 
 NumberFormat = FixedPoint | NarrowPoint
@@ -195,7 +197,7 @@ PHASES = {
             "n_train": Masked("training cells", "", integer=True),
             "n_validation": Masked("validation cells", "", integer=True),
             "update": Masked(
-                "share of training cells x change of the model's values",
+                "share of training cells, or 1, x change of the model's values",
                 "values",
                 2.0**12,
                 narrow_bound=2.0**6,
@@ -236,6 +238,18 @@ PHASES = {
             "n_large": Masked("batches with min-reference-cells", "types", integer=True),
             "covariance": Masked(
                 "latent covariances of these batches", "types x latent pairs", 2.0**24
+            ),
+        },
+    ),
+    "remainders": Phase(
+        "output residual: what the network does not encode of the shared types",
+        {
+            "n_large": Masked("batches with min-reference-cells", "types", integer=True),
+            "mean": Masked(
+                "means of x - decode(z) of these batches", "types x genes", MAX_REMAINDER
+            ),
+            "variance": Masked(
+                "variances of x - decode(z) of these batches", "types x genes", MAX_REMAINDER**2
             ),
         },
     ),

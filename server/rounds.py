@@ -83,6 +83,7 @@ class Rounds:
         self.session = session
         self.config = config
         self.n_rounds = preset.training.rounds
+        self.weighting = preset.training.weighting
         self.folder = folder
         self.checkpoint = checkpoint
         # One object for all rounds: it may keep momentum.
@@ -113,7 +114,8 @@ class Rounds:
         start, round_ = time.monotonic(), reached.round_ + 1
 
         def make() -> TrainingRound:
-            return self._make(reached.state, n_cells, panel=panel, **self.session.settings())
+            settings = {"panel": panel, "weighting": self.weighting, **self.session.settings()}
+            return self._make(reached.state, n_cells, **settings)
 
         try:
             phase, summed, reply = self.session.run(make, round_)

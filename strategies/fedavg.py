@@ -1,7 +1,7 @@
 """A round on the mean of the sites' models: FedAvg, FedProx, and the optimisers at the server.
 
-The secure sum turns the sites' replies into one, the mean of their models weighted by training
-cells, and Flower's own strategy is fed that one reply.
+The secure sum turns the sites' replies into one, the mean of their models, weighted by training
+cells where the preset does not say otherwise, and Flower's own strategy is fed that one reply.
 
 References
 ----------
@@ -14,7 +14,7 @@ from typing import Any
 from flwr.app import Message
 from flwr.serverapp.strategy import Strategy
 
-from common.models.state import State, moved
+from common.models.state import State
 from strategies.feed import Reply, feed
 from strategies.secure_sum import Summed
 from strategies.training_round import TrainingRound
@@ -53,6 +53,6 @@ class SecureFedAvg(TrainingRound):
     def aggregate_models(self, round_: int, summed: Summed, reply: Message) -> State:
         """The strategy's parameters, and the mean of everything else."""
         n_train = summed.count("n_train")
-        mean = moved(self.state, summed.values["update"], self.n_cells / n_train)
+        mean = self.mean_of(summed.values["update"], n_train, summed.n_sites)
         before = {name: self.state[name] for name in self.trained}
         return {**mean, **feed(self.strategy, round_, before, [Reply(mean, n_train, reply)])}

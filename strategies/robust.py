@@ -13,7 +13,7 @@ from flwr.app import Message
 
 from common.config import RunConfig
 from common.errors import SecureSumError
-from common.models.state import State, averaged_names, moved
+from common.models.state import State, averaged_names
 from common.secure.backend import SumContext
 from common.secure.running_sum import VECTOR
 from strategies.by_name import strategy_of
@@ -71,4 +71,4 @@ class RobustRound(TrainingRound):
         if n_train < 1:
             site = message.metadata.src_node_id
             raise SecureSumError(f"site {site} says it trained on {n_train} cells; leave it out")
-        return Reply(moved(self.state, own["update"], self.n_cells / n_train), n_train, message)
+        return Reply(self.mean_of(own["update"], n_train, 1), n_train, message)

@@ -4,9 +4,10 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from flwr.app import Message
 
-from common.models.state import State
+from common.models.state import State, moved
 from strategies.secure_sum import SecureSum, Summed
 
 
@@ -34,15 +35,23 @@ class TrainingRound(SecureSum):
         The model that the sites start from.
     n_cells
         Cells of all sites: each site scales its change of the model by its share of them.
+    weighting
+        ``"cells"``, or ``"sites"``, whose changes are not scaled: all count alike.
     **content
         See :class:`~strategies.secure_sum.SecureSum`.
     """
 
-    def __init__(self, state: State, n_cells: int, **content: Any):
+    def __init__(self, state: State, n_cells: int, *, weighting: str = "cells", **content: Any):
         values = {**content.pop("values", {}), "n_cells": n_cells}
         super().__init__("fit", values=values, arrays={"model": state}, **content)
         self.state = state
         self.n_cells = n_cells
+        self.weighting = weighting
+
+    def mean_of(self, update: np.ndarray, n_train: int, n_sites: int) -> State:
+        """The model, moved by the mean of ``n_sites`` changes over ``n_train`` cells."""
+        shares = n_sites if self.weighting == "sites" else n_train / self.n_cells
+        return moved(self.state, update, 1 / shares)
 
     @abstractmethod
     def aggregate_models(self, round_: int, summed: Summed, reply: Message) -> State:

@@ -175,6 +175,37 @@ def corrected(
     return out.astype(np.float32)
 
 
+def residual_of(
+    x: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    batch: np.ndarray,
+    cell_type: np.ndarray,
+    types: list[str],
+    least: int,
+) -> np.ndarray:
+    """Cell by gene: x, decode(z) and decode(z') to x', types without a reference as they were."""
+    x, before, after = (values.astype(np.float64) for values in (x, before, after))
+    rest = x - before
+    out = x + after - before
+    for name in types:
+        own = [np.flatnonzero((cell_type == name) & (batch == b)) for b in np.unique(batch)]
+        large = [rest[rows] for rows in own if len(rows) >= least]
+        mean = np.mean([r.mean(axis=0) for r in large], axis=0)
+        variance = np.mean([r.var(axis=0) for r in large], axis=0)
+        for rows in own:
+            for g in range(x.shape[1] if len(rows) else 0):
+                n, r, values = len(rows), rest[rows, g], x[rows, g]
+                spread = (n * r.var() + 25 * variance[g]) / (n + 25)
+                d = after[rows, g].mean() + mean[g] - values.mean()
+                error = max(values.var(), spread) / n
+                w = max(0.0, 1 - 4 * error / d**2) if d else 0.0
+                s = np.sqrt(variance[g] / spread) if spread > 0 else 1.0
+                own_shift = after[rows, g] - after[rows, g].mean()
+                out[rows, g] = values.mean() + w * d + own_shift + s * (r - r.mean())
+    return out
+
+
 def between(latent: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The symmetric map of optimal transport, as the geometric mean R # C^-1 of two matrices."""
     n_cells, dim = latent.shape

@@ -15,7 +15,7 @@ N_GENES = 60
 TINY = {"rounds": 2, "hidden": "32", "latent_dim": 5, "n_top_genes": 40, "batch_size": 32}
 
 # Phases that only other settings than the default need.
-OPTIONAL = {"agree", "meet", "partial_sums", "roll_call"}
+OPTIONAL = {"agree", "meet", "partial_sums", "remainders", "roll_call"}
 
 
 def site(cells: dict[tuple[str, str], int], seed: int = 0) -> anndata.AnnData:

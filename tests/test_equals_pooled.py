@@ -10,9 +10,10 @@ import torch
 from common.bundle import Bundle
 from common.config import RunConfig
 from common.data.held_out import split_cells
+from common.models.build import restore_model
 from common.models.state import state_of
 from common.presets import PRESETS, resolve
-from tests.pooled import Pooled, corrected, references_of, smoothed
+from tests.pooled import Pooled, corrected, references_of, residual_of, smoothed
 from tests.small_sites import TINY, federate, site, three_sites, write_sites
 
 SEED = 42
@@ -53,11 +54,12 @@ def assert_equal_to_pooled(pooled, model, out, names):
     assert list(references) == list(bundle.references)
     shifted = corrected(smooth, batch, cell_type, references, pooled.preset.alignment)
     decoded = pooled.decode(model, shifted)
+    cells = (pooled.log, pooled.decode(model, smooth), decoded, batch, cell_type)
     for key, value in (
         ("X_latent", latent),
         ("X_latent_corrected", shifted),
         ("decoded", decoded),
-        ("residual", pooled.log + decoded - pooled.decode(model, smooth)),
+        ("residual", residual_of(*cells, list(references), 20)),
     ):
         federated = np.concatenate([f.obsm[key] for f in files])
         np.testing.assert_allclose(federated, value, atol=1e-5, err_msg=key)
@@ -116,6 +118,45 @@ def test_sites_of_the_same_cells_with_full_batches_equal_pooled(tmp_path, preset
     if pooled.preset.refit_decoder:
         pooled.refit(model)
     assert_equal_to_pooled(pooled, model, tmp_path / "out", names)
+
+
+def test_remainders_equal_numpy_on_the_pooled_cells(tmp_path):
+    """Small batches, one type that a site alone holds, cells of types without a reference."""
+    names = ["site-1", "site-2", "site-3"]
+    run = federate(
+        tmp_path / "out", write_sites(tmp_path / "data", REFERENCED), 3, output="residual"
+    )
+    assert run["status"] == "finished"
+    bundle = Bundle.load(tmp_path / "out/bundle")
+    preset = preset_of()
+    pooled = Pooled(anndata.concat(REFERENCED, index_unique="-"), preset, SEED)
+    pooled.preprocess(TINY["n_top_genes"])
+    model = restore_model(preset, len(pooled.genes), bundle.state)
+    files = [results(tmp_path / "out", name)[1] for name in names]
+    batch = np.concatenate(
+        [[f"{n}/{b}" for b in f.obs["batch"]] for n, f in zip(names, files, strict=True)]
+    )
+    cell_type = np.concatenate([f.obs["cell_type"].astype(str) for f in files])
+    smooth = smoothed(np.concatenate([f.obsm["X_latent"] for f in files]), batch, preset.smoothing)
+    rest = pooled.log - pooled.decode(model, smooth)
+    for name in ("A", "B", "tied"):
+        rows = [rest[(batch == b) & (cell_type == name)] for b in np.unique(batch)]
+        large = [x for x in rows if len(x) >= 20]
+        assert len(large) >= 2
+        found = bundle.references[name].remainder
+        for value, of in ((found.mean, np.mean), (found.variance, np.var)):
+            np.testing.assert_allclose(
+                value, np.mean([of(x, axis=0) for x in large], axis=0), atol=1e-5
+            )
+    shifted = pooled.decode(model, np.concatenate([f.obsm["X_latent_corrected"] for f in files]))
+    cells = (pooled.log, pooled.decode(model, smooth), shifted, batch, cell_type)
+    expected = residual_of(*cells, ["A", "B", "tied", "alone"], 20)
+    assert np.abs(expected - (shifted + rest)).max() > 0.1
+    residual = np.concatenate([f.obsm["residual"] for f in files])
+    np.testing.assert_allclose(residual, expected, atol=2e-5)
+    # A type without a reference keeps its expression.
+    kept = np.isin(cell_type, ["C", "few"])
+    np.testing.assert_allclose(residual[kept], pooled.log[kept], atol=1e-5)
 
 
 REFERENCED = [
@@ -186,8 +227,17 @@ def test_min_reference_cells_is_obeyed(tmp_path):
     assert run["unshifted_types"]["tied"] == "no batch has 30 cells"
 
 
-def test_the_average_of_a_round_is_weighted_by_training_cells(tmp_path):
+@pytest.mark.parametrize("weighting", ["cells", "sites"])
+def test_the_average_of_a_round_is_weighted_as_the_preset_says(tmp_path, monkeypatch, weighting):
     """Each site's model of the round is trained here anew, from its own corrected file's data."""
+    assert {name: p.training.weighting for name, p in PRESETS.items()} == {
+        "fedscgen": "sites",
+        "default": "cells",
+    }
+    given = PRESETS["fedscgen"]
+    training = dataclasses.replace(given.training, weighting=weighting)
+    changed = dataclasses.replace(given, training=training)
+    monkeypatch.setitem(PRESETS, "fedscgen", changed)
     settings = {"preset": "fedscgen", "rounds": 1, "n_top_genes": 40}
     sites = three_sites()
     federate(tmp_path / "out", write_sites(tmp_path / "data", sites), 3, **settings)
@@ -213,6 +263,6 @@ def test_the_average_of_a_round_is_weighted_by_training_cells(tmp_path):
         if value.dtype.kind != "f":
             assert value.ravel() == initial[name]
             continue
-        weighted = np.average(parts, axis=0, weights=sizes)
-        np.testing.assert_allclose(value, weighted, atol=1e-5, err_msg=name)
-        assert np.abs(value - parts.mean(axis=0)).max() > 1e-4, name
+        means = {"cells": np.average(parts, axis=0, weights=sizes), "sites": parts.mean(axis=0)}
+        np.testing.assert_allclose(value, means.pop(weighting), atol=1e-5, err_msg=name)
+        assert np.abs(value - means.popitem()[1]).max() > 1e-4, name

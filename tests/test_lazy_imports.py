@@ -7,7 +7,7 @@ import pytest
 
 from common.wire import PHASES
 
-WITH_TORCH = {"principal_axes", "fit", "latents", "correct", "partial_sums"}
+WITH_TORCH = {"principal_axes", "fit", "latents", "remainders", "correct", "partial_sums"}
 SCRIPT = """
 import importlib, sys
 import client.app

@@ -69,6 +69,9 @@ def assert_same(out, other):
     for name, value in two.references.items():
         np.testing.assert_array_equal(one.references[name].mean, value.mean)
         np.testing.assert_array_equal(one.references[name].covariance, value.covariance)
+        for key in ("mean", "variance"):
+            kept, other_ = (getattr(r.remainder, key) for r in (one.references[name], value))
+            np.testing.assert_array_equal(kept, other_)
     for site in ("site-1", "site-2", "site-3"):
         files = [anndata.read_h5ad(o / "sites" / site / "corrected.h5ad") for o in (out, other)]
         np.testing.assert_array_equal(*(file.obsm["decoded"] for file in files))
@@ -86,6 +89,7 @@ def assert_same(out, other):
         ("fit", 5),
         ("peaks", 4),
         ("latents", 1),
+        ("remainders", 2),
         ("correct", 2),
         ("reveal", 3 * 8),
     ],

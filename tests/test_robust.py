@@ -147,7 +147,7 @@ def lying(reply):
         shapes = {name: tuple(s) for name, s in values_of(reply.content)["shapes"].items()}
         vector = arrays_of(reply.content, "upload")[VECTOR]
         fields = unpack("fit", vector, shapes, 5)
-        fields["update"] = np.full_like(fields["update"], 0.2 * 0.2)
+        fields["update"] = np.full_like(fields["update"], 0.2)
         fields = {name: np.rint(v) if name.startswith("n_") else v for name, v in fields.items()}
         wrong, _ = pack("fit", fields, 5)
         reply.content["upload"] = ArrayRecord({VECTOR: to_array(wrong)})

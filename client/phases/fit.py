@@ -53,6 +53,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         )
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
-    outbox.masked("update", update, n_train / values["n_cells"])
+    equal = preset.training.weighting == "sites"
+    outbox.masked("update", update, 1.0 if equal else n_train / values["n_cells"])
     outbox.masked("train_loss", train_loss * n_train)
     outbox.masked("validation_loss", validation_loss)

@@ -8,8 +8,10 @@ Bakhtiari et al. 2025 (FedscGen), doi:10.1186/s13059-025-03684-9.
 import logging
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from common.bundle import Bundle, card_of
 from common.config import RunConfig
@@ -24,7 +26,7 @@ from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, preset_values, resolve
 from common.principal_axes import principal_axes
-from common.reference import Reference, packed, unpacked
+from common.reference import Reference, Remainder, packed, unpacked
 from server.checkpoint import digest_of
 from server.federation import Federation
 from server.frozen import FrozenModel, frozen_model
@@ -51,6 +53,7 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
         state = workflow.train(state, panel, n_cells)
     types, alone = workflow.shared_types(sites)
     state, references = workflow.latents(state, panel, n_cells, workflow.maxima(types))
+    references = workflow.remainders(state, panel, references)
     workflow.correct(state, panel, references, types, alone)
 
 
@@ -262,6 +265,31 @@ class Correct:
             made["covariance"] = sums["covariance"] / n_large[:, None]
         self.reached.save("references", list(maxima), {"refitted": state, "references": made})
         return state, unpacked(list(maxima), made)
+
+    def remainders(
+        self, state: State, panel: Panel, references: dict[str, Reference]
+    ) -> dict[str, Reference]:
+        """The references, with what the network does not encode if an output has it."""
+        if self.config.output == "decoded" or not references:
+            return references
+        if self.reached.get("remainders") is None:
+            sums = self.session.sum(
+                "remainders",
+                values={"referenced": list(references)},
+                arrays={"model": state},
+                panel=panel,
+            ).values
+            n_large = sums["n_large"]
+            if (n_large < 1).any():
+                raise SecureSumError("a large batch was lost before its mean; run again")
+            made = {key: sums[key] / n_large[:, None] for key in ("mean", "variance")}
+            self.reached.save("remainders", {}, {"remainders": made})
+        kept = self.reached.arrays("remainders")
+        moments = zip(kept["mean"], kept["variance"], strict=True)
+        return {
+            name: replace(reference, remainder=Remainder(mean, np.maximum(variance, 0)))
+            for (name, reference), (mean, variance) in zip(references.items(), moments, strict=True)
+        }
 
     def correct(
         self,
