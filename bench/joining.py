@@ -30,9 +30,14 @@ DATASETS = {
     "cellline_mixology_5batch": (),
     "pbmc_5study": ("10x_pbmc4k_v2", "kang_stim"),
 }
-SHOWN = ("entropy_of_batch_mixing", "knn_purity", "nmi_best", "silhouette_label")
-# Not scored by evaluate_run: around the joined site's cells alone.
-OWN = "entropy_of_batch_mixing_own"
+# The second is over the cells whose type two batches or more hold: the others have nobody to mix
+# with, and the less they mix the better their types are kept.
+MIXING = {
+    "entropy_of_batch_mixing": "all cells",
+    "entropy_of_batch_mixing_shared": "cells of shared types",
+    "entropy_of_batch_mixing_own": "its own cells of shared types",
+}
+OTHERS = ("knn_purity", "nmi_best", "silhouette_label")
 MARGIN = 0.03
 N_PCS, MAX_CELLS = 20, 20_000
 
@@ -40,16 +45,20 @@ N_PCS, MAX_CELLS = 20, 20_000
 def scores(folder: Path, site: str) -> dict[str, float]:
     """Of the decoded cells of all files in a folder, and around one site's cells."""
     overall = evaluate_run(folder)["overall"]["decoded"]
-    return {name: overall[name]["value"] for name in SHOWN} | {OWN: own_mixing(folder, site)}
+    whole, shared, own = MIXING
+    scored = {name: overall[name]["value"] for name in (whole, shared, *OTHERS)}
+    return scored | {own: own_mixing(folder, site)}
 
 
 def own_mixing(folder: Path, site: str) -> float:
-    """Entropy of batch mixing, mean over one site's cells among those of all."""
+    """Entropy of batch mixing, mean over one site's cells of shared types among those of all."""
     cells, _ = gather(corrected_files(folder), max_cells=MAX_CELLS, seed=0)
     batch = np.concatenate(cells.batch)
     x = principal_components(np.concatenate(cells.after["decoded"]), N_PCS, 0)
-    entropy = entropy_per_cell(Embedded(x, batch, np.concatenate(cells.cell_type)))
-    return float(entropy[[str(name).startswith(f"{site}/") for name in batch]].mean())
+    embedded = Embedded(x, batch, np.concatenate(cells.cell_type))
+    shared = [name for name, n in embedded.batches_per_type.items() if n > 1]
+    own = np.array([str(name).startswith(f"{site}/") for name in batch])
+    return float(entropy_per_cell(embedded)[own & np.isin(embedded.cell_type, shared)].mean())
 
 
 def left_out(sites: Path, site: str, took_part: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def main(data_dir: Path, seed: int) -> None:
             }
         for site, by_way in results[name].items():
             for way in ("joined", "frozen"):
-                for metric, cells in ((SHOWN[0], "all cells"), (OWN, "its cells")):
+                for metric, cells in MIXING.items():
                     now, then = by_way[way][metric], by_way["took_part"][metric]
                     claim = (
                         f"{name}, {site} {way}: mixing of {cells} {now:.3f}, having taken part "

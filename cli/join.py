@@ -37,7 +37,7 @@ def join(
     confidence_key: reading.ConfidenceKey = reading.DEFAULT.confidence_key,
     min_confidence: reading.MinConfidence = reading.DEFAULT.min_confidence,
     output: Annotated[
-        str | None, typer.Option(help="decoded, residual or both [default: as the bundle's run]")
+        str | None, typer.Option(help="decoded, residual or both; else as the bundle's run")
     ] = None,
     unlabelled: Annotated[
         str | None,
@@ -49,8 +49,7 @@ def join(
     max_padded: Annotated[
         float | None,
         typer.Option(
-            help="share of the bundle's genes that the file may lack; they count as zeros "
-            "[default: as the bundle's run]"
+            help="share of the bundle's genes that the file may lack; else as the bundle's run"
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1")] = _DEFAULTS["device"],
@@ -58,11 +57,16 @@ def join(
         "report"
     ],
 ) -> None:
-    """Correct this site's cells with a published bundle; no other site need be online.
+    """Correct this site's cells with a published bundle, no other site online.
 
-    The file needs counts (in X, a layer or raw), the bundle's names of genes and of cell types, and
-    in obs a batch and a cell type. Cell types that the bundle does not have are not shifted to a
-    reference; genes that the file lacks count as zeros. Nothing leaves this machine.
+    BUNDLE is the folder bundle/ of a finished run: card.json and
+    model.safetensors. SITE is this site's .h5ad, with counts (in X, a layer or
+    raw), the run's names of genes, and in obs a batch and a cell type for each
+    cell, named as in the run.
+
+    Types that the bundle does not have are not shifted to a reference; genes
+    that the file lacks count as zeros, up to --max-padded. Both are told in the
+    end. Nothing leaves this machine.
     """
     from client.joining import join as join_site
 

@@ -1,7 +1,7 @@
 """The sums of a run over one set of keys, and new keys when a lost site comes back."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from flwr.app import Message
@@ -29,10 +29,19 @@ class Session:
         The run's settings.
     run_id
         Flower's id of the run.
+    always
+        Values that every phase is asked with.
     """
 
-    def __init__(self, federation: Federation, config: RunConfig, run_id: str):
+    def __init__(
+        self,
+        federation: Federation,
+        config: RunConfig,
+        run_id: str,
+        always: Mapping[str, Any] | None = None,
+    ):
         self.federation = federation
+        self.always = dict(always or {})
         self.config = config
         self.run_id = run_id
         self._number = 0
@@ -59,9 +68,10 @@ class Session:
             "settings": self.config.digest(),
         }
 
-    def sum(self, phase: str, **content: Any) -> Summed:
-        """The masked fields of a phase, summed; ``content`` is as of ``SecureSum``."""
-        return self.run(lambda: SecureSum(phase, **content, **self.settings()))[1]
+    def sum(self, phase: str, values: Mapping[str, Any] | None = None, **content: Any) -> Summed:
+        """The masked fields of a phase, summed; ``values`` and others are as of ``SecureSum``."""
+        asked = {**(values or {}), **self.always}
+        return self.run(lambda: SecureSum(phase, values=asked, **content, **self.settings()))[1]
 
     def run(self, make: Callable[[], Phase], round_: int = 0) -> tuple[Phase, Summed, Message]:
         """A phase, its result, and one of its replies.

@@ -9,7 +9,6 @@ import logging
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -69,15 +68,12 @@ class Correct:
     def __post_init__(self) -> None:
         self.frozen: FrozenModel | None = frozen_model(self.config) if self.config.model else None
         self.preset: Preset = self.frozen.preset if self.frozen else resolve(self.config)
-        self.session = Session(self.federation, self.config, self.run_id)
+        # What tells the sites the network, where the run's settings do not.
+        network = {"network": preset_values(self.preset)} if self.frozen else {}
+        self.session = Session(self.federation, self.config, self.run_id, network)
         self.reached = self.folder.checkpoint
         if self.frozen:
             self.frozen.require_unchanged(self.reached)
-
-    @property
-    def network(self) -> dict[str, Any]:
-        """What tells the sites the network, where the run's settings do not."""
-        return {"network": preset_values(self.preset)} if self.frozen else {}
 
     def describe(self) -> list[SiteDescription]:
         """What each site has, by name.
@@ -247,7 +243,7 @@ class Correct:
             return self.reached.arrays("refitted"), unpacked(names, kept)
         if not (maxima or self.preset.refit_decoder):
             return state, {}
-        values = {"n_cells": n_cells, "maxima": maxima, **self.network}
+        values = {"n_cells": n_cells, "maxima": maxima}
         arrays = {"model": state}
         sums = self.session.sum("latents", values=values, arrays=arrays, panel=panel).values
         if self.preset.refit_decoder:
@@ -313,7 +309,6 @@ class Correct:
             "run": self.run_id,
             "version": versions["syncytium"],
             "bundle": digest,
-            **self.network,
             "referenced": list(references),
             "unshifted": [t for t in (*types, *alone) if t not in references],
             "alone": alone,
