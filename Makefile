@@ -54,7 +54,10 @@ bench: install
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.nearest_labels $(DATA)
 	$(BIN)/python -m bench.demo
+	$(BIN)/python -m bench.evaluation
 	$(BIN)/python -m bench.federated_vs_pooled $(DATA)
+	$(BIN)/python -m bench.own_signal $(DATA)
+	$(BIN)/python -m bench.scenarios $(DATA)
 
 # Reference pages that are made from the code: docs/settings.md, docs/wire.md.
 docs: install

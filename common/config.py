@@ -186,7 +186,7 @@ class RunConfig(Settings):
     )
     min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
     output: Literal["decoded", "residual", "both"] = Field(
-        "decoded", description="decode(z'), or x + decode(z') - decode(z), or both"
+        "decoded", description="decode(z'), or residual, which keeps the cell's own signal, or both"
     )
     seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
 

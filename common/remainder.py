@@ -6,11 +6,11 @@ and protocol make them. For gene g of a cell of type t in batch b, bars being me
 
     x' = mean' + decode(z') - mean decode(z') + s (r - mean r),
     mean' = mean x + w d,    d = mean decode(z') + reference mean_t - mean x,
-    w = max(0, 1 - 4 se^2 / d^2),    s = sqrt(reference variance_t / variance r).
+    w = max(0, 1 - 2 se^2 / d^2),    s = sqrt(reference variance_t / variance r).
 
 The reference's mean and variance are averages of those of r over the type's large batches; se is
-the standard error of mean x. A batch's mean is so moved only as far as it is known to differ: by
-d, less what two standard errors may be. Variances are shrunk towards the reference's, which counts
+the standard error of mean x, and the reference's counts as much. A batch's mean is so moved only as
+far as the two are known to differ. Variances are shrunk towards the reference's, which counts
 as 25 cells. Within a batch and type x' is linear in r gene by gene: how genes go together in it
 stays as it was.
 
@@ -34,7 +34,8 @@ from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.reference import Reference, Remainder
 
-STANDARD_ERRORS = 2
+# Squared errors in a difference of two means: the batch's, and as much for the reference's.
+ERRORS = 2
 
 
 def remainder_moments(
@@ -154,7 +155,8 @@ def adjustment(
     for number, ((reference, rows), own) in enumerate(zip(groups, owns, strict=True)):
         n_cells = len(rows)
         mean, variance = _moments(matrix.log, rows)
-        after, _ = _moments(decoded, rows)
+        with memory_guard(device, CHUNK):
+            after, _ = _moments(decoded, rows)
         shrunk = (n_cells * own.variance + PRIOR_CELLS * reference.variance) / (
             n_cells + PRIOR_CELLS
         )
@@ -169,8 +171,8 @@ def adjustment(
 
 
 def known_share(difference: np.ndarray, squared_error: np.ndarray) -> np.ndarray:
-    """How much of a difference is more than two standard errors may be, 0 to 1; w above."""
+    """How much of a difference is more than its error, 0 to 1: w above."""
     squared = difference**2
-    noise = STANDARD_ERRORS**2 * squared_error
+    noise = ERRORS * squared_error
     share = np.divide(noise, squared, out=np.ones_like(squared), where=squared > 0)
     return np.maximum(0, 1 - share)

@@ -199,7 +199,7 @@ def residual_of(
                 spread = (n * r.var() + 25 * variance[g]) / (n + 25)
                 d = after[rows, g].mean() + mean[g] - values.mean()
                 error = max(values.var(), spread) / n
-                w = max(0.0, 1 - 4 * error / d**2) if d else 0.0
+                w = max(0.0, 1 - 2 * error / d**2) if d else 0.0
                 s = np.sqrt(variance[g] / spread) if spread > 0 else 1.0
                 own_shift = after[rows, g] - after[rows, g].mean()
                 out[rows, g] = values.mean() + w * d + own_shift + s * (r - r.mean())
