@@ -162,6 +162,9 @@ class RunConfig(Settings):
     output: Literal["decoded", "residual", "both"] = Field(
         "decoded", description="decode(z'), or x + decode(z') - decode(z), or both"
     )
+    evaluate: bool = Field(
+        True, description="score the correction in the end by sums over sites: docs/evaluation.md"
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
 
     def deadline_of(self, phase: str) -> float:

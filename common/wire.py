@@ -18,6 +18,8 @@ MAX_CELLS = 2.0**24
 MAX_LOG1P = 10.0
 MAX_CP10K = 1e4
 MAX_SCALED = 10.0
+# Of a site's share of a mean over all cells.
+MEAN = 2.0**24
 THERMOMETER_BASE = 1024
 
 NumberFormat = FixedPoint | NarrowPoint
@@ -245,6 +247,68 @@ PHASES = {
             "n_cells": Masked("cells written", "", integer=True),
             "n_shifted": Masked("cells shifted to a reference", "", integer=True),
         },
+    ),
+    # Below, sums are divided by the number of all sites' cells. With the sums of earlier phases
+    # over other sites they would show a lost site's moments.
+    "evaluation_axes": Phase(
+        "evaluation: what the model reconstructs, and principal axes of corrected expression",
+        {
+            "n_cells": Masked("cells", "", integer=True),
+            "n_holders": Masked("1 if a batch of the site has cells enough", "types", integer=True),
+            "error": Masked("squared error of the reconstruction", "", MEAN, wide=True),
+            "validation_error": Masked("the same of held-out cells", "", MEAN, wide=True),
+            "squares": Masked("squared expression", "", MEAN, wide=True),
+            "validation_squares": Masked("the same of held-out cells", "", MEAN, wide=True),
+            "means_error": Masked("squared error of means by batch and type", "", MEAN, wide=True),
+            "expression": Masked("expression", "versions x genes", MEAN),
+            "sketch": Masked(
+                "products of expression and its random projections", "versions x genes x 60", MEAN
+            ),
+            "latent": Masked("latents", "versions x latent", MEAN),
+        },
+        may_lose=False,
+    ),
+    "evaluation_moments": Phase(
+        "evaluation: moments of each cell type in principal components and latents",
+        {
+            "n_cells": Masked("cells of batches with enough", "types", integer=True),
+            "n_batches": Masked("such batches", "types", integer=True),
+            "total": Masked("coordinates", "types x dimensions of all views", MEAN, wide=True),
+            "squares": Masked("their squared norms", "types x views", MEAN, wide=True),
+            "type_between": Masked("variance between types, in batches", "views", MEAN, wide=True),
+            "type_total": Masked("variance within batches", "views", MEAN, wide=True),
+        },
+        may_lose=False,
+    ),
+    "evaluation_features": Phase(
+        "evaluation: moments of features that tell whole distributions apart",
+        {
+            "fourier": Masked("random Fourier features", "types x views x 512", MEAN, wide=True),
+            "fourier_squares": Masked("their squared norms", "types x views", MEAN, wide=True),
+            "fourier_within": Masked(
+                "their variance within batches", "types x views", MEAN, wide=True
+            ),
+            "products": Masked(
+                "products of coordinates", "types x pairs of all views", MEAN, wide=True
+            ),
+            "products_squares": Masked("their squared norms", "types x views", MEAN, wide=True),
+            "products_within": Masked(
+                "their variance within batches", "types x views", MEAN, wide=True
+            ),
+            "probe_products": Masked(
+                "products of coordinates and squares", "pairs of all views", MEAN, wide=True
+            ),
+        },
+        may_lose=False,
+    ),
+    "evaluation_probe": Phase(
+        "evaluation: what the probe leaves unexplained",
+        {
+            "probe_within": Masked(
+                "its features' whitened variance within batches", "types x views", MEAN, wide=True
+            ),
+        },
+        may_lose=False,
     ),
 }
 

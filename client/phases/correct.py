@@ -60,5 +60,6 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     outbox.masked("n_cells", np.float64(len(corrected)))
     outbox.masked("n_shifted", np.float64(shifted.sum()))
     site.drop_latents()
-    if site.simulated:
+    # The evaluation reads the preprocessed matrix once more.
+    if site.simulated and not site.config.evaluate:
         site.drop_cache()

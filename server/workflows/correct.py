@@ -28,6 +28,7 @@ from server.federation import Federation
 from server.rounds import Rounds
 from server.runs import RunFolder
 from server.session import Session
+from server.workflows.evaluation import evaluate
 from strategies.by_name import enough_for
 from strategies.describe import Describe, SiteDescription
 from strategies.private_max import private_max
@@ -46,6 +47,8 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     types, alone = workflow.shared_types(sites)
     state, references = workflow.latents(state, panel, n_cells, workflow.maxima(types))
     workflow.correct(state, panel, references, types, alone)
+    if config.evaluate:
+        evaluate(workflow.session, config, workflow.preset, folder, sites, state, panel, n_cells)
 
 
 @dataclass
@@ -269,6 +272,7 @@ class Correct:
         summed = self.session.sum("correct", values=values, arrays=arrays, panel=panel)
         self.folder.note(
             n_corrected=summed.count("n_cells"),
+            n_sites_corrected=summed.n_sites,
             n_shifted=summed.count("n_shifted"),
             identity=not summed.count("n_shifted"),
         )

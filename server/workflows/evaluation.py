@@ -1,0 +1,240 @@
+"""The end of a correction: how good it is, by four sums over sites, as a file of the run folder.
+
+The run is done without it: where it cannot be had the reason is kept, and the run ends as it would.
+"""
+
+import json
+import logging
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from common.config import RunConfig
+from common.errors import SecureSumError, SyncytiumError
+from common.federated_evaluation.axes import N_AXES, axes_of
+from common.federated_evaluation.centres import packed_centres
+from common.federated_evaluation.figures import (
+    Counts,
+    batch_figures,
+    centres_of,
+    mean_over_cells,
+    probes_of,
+    type_figures,
+)
+from common.federated_evaluation.fourier import N_FEATURES
+from common.federated_evaluation.groups import LEAST_CELLS
+from common.federated_evaluation.reconstruction import explained_by_model
+from common.federated_evaluation.scores import FIGURES, score
+from common.federated_evaluation.views import SPACES, UNCORRECTED, View, versions_of, views_of
+from common.models.state import State
+from common.panel import Panel
+from common.presets import Preset
+from server.runs import RunFolder
+from server.session import Session
+from strategies.describe import SiteDescription
+from strategies.secure_sum import Summed
+
+logger = logging.getLogger("syncytium.server")
+NAME = "federated_evaluation.json"
+
+
+def evaluate(
+    session: Session,
+    config: RunConfig,
+    preset: Preset,
+    folder: RunFolder,
+    sites: list[SiteDescription],
+    state: State,
+    panel: Panel,
+    n_cells: int,
+) -> None:
+    """Evaluate the corrected cells, or note why not.
+
+    Parameters
+    ----------
+    sites
+        As they described themselves at the run's begin.
+    state, panel, n_cells
+        The final model, its genes, and the cells of all sites.
+    """
+    evaluation = Evaluation(session, config, preset, panel, n_cells)
+    start = time.monotonic()
+    try:
+        result = evaluation.run(sites, state)
+    except SyncytiumError as error:
+        logger.warning("the correction is not evaluated: %s", error)
+        result = {"evaluated": False, "reason": str(error)}
+    result["seconds"] = round(time.monotonic() - start, 2)
+    partial = folder.path / f".{NAME}.part"
+    partial.write_text(json.dumps(result, indent=1, allow_nan=False))
+    partial.replace(folder.path / NAME)
+
+
+@dataclass
+class Evaluation:
+    """The phases of an evaluation, each one sum over all sites."""
+
+    session: Session
+    config: RunConfig
+    preset: Preset
+    panel: Panel
+    n_cells: int
+
+    def __post_init__(self) -> None:
+        self.views = views_of(self.config.output, self.preset.shape.latent_dim)
+        self.asked = {"run": self.session.run_id, "n_cells": self.n_cells}
+
+    def run(self, sites: list[SiteDescription], state: State) -> dict[str, Any]:
+        """What is written.
+
+        Raises
+        ------
+        SiteFailure, SecureSumError
+            A site was lost, or refused.
+        """
+        if not self.session.complete():
+            raise SecureSumError(
+                "a site was lost; beside the sums of earlier phases, sums over the others would "
+                "show its part"
+            )
+        types, left_out = self.types_of_enough_sites(sites)
+        axes = self.axes(types, state)
+        for name, n_sites in zip(types, axes.values["n_holders"], strict=True):
+            if n_sites < self.config.min_sites:
+                left_out[name] = (
+                    f"fewer than {self.config.min_sites} sites have {LEAST_CELLS} cells"
+                )
+        types = [name for name in types if name not in left_out]
+        moments = self.moments(types, axes)
+        by_type = moments.values["n_cells"]
+        counts = Counts(self.n_cells, by_type, moments.values["n_batches"])
+        figures = type_figures(moments.values, self.views, counts)
+        by_view: dict[View, dict[str, list[float | None]]] = {view: {} for view in self.views}
+        if types:
+            by_view = self.batches(types, moments, axes, counts, figures)
+        return self.result(axes, types, left_out, counts, figures, by_view)
+
+    def types_of_enough_sites(
+        self, sites: list[SiteDescription]
+    ) -> tuple[list[str], dict[str, str]]:
+        """Types that ``min-sites`` sites have named, and why the others are left out."""
+        holders = Counter(name for site in sites for name in site.cell_types)
+        least = self.config.min_sites
+        left_out = {t: f"fewer than {least} sites hold it" for t, n in holders.items() if n < least}
+        return sorted(set(holders) - set(left_out)), left_out
+
+    def axes(self, types: list[str], state: State) -> Summed:
+        """What the model reconstructs, and where each version of expression varies."""
+        values = {**self.asked, "types": types}
+        arrays = {"model": state}
+        return self.session.sum("evaluation_axes", values=values, arrays=arrays, panel=self.panel)
+
+    def moments(self, types: list[str], axes: Summed) -> Summed:
+        """Where each type lies in every view."""
+        # Of the cells that were summed.
+        scale = self.n_cells / axes.count("n_cells")
+        found = [
+            axes_of(total * scale, sketch * scale)
+            for total, sketch in zip(axes.values["expression"], axes.values["sketch"], strict=True)
+        ]
+        arrays = {
+            "axes": {
+                "mean": np.stack([m for m, _ in found]),
+                "axes": np.stack([a for _, a in found]),
+            },
+            "latent": {"mean": axes.values["latent"] * scale},
+        }
+        values = {**self.asked, "types": types}
+        return self.session.sum(
+            "evaluation_moments", values=values, arrays=arrays, panel=self.panel
+        )
+
+    def batches(
+        self,
+        types: list[str],
+        moments: Summed,
+        axes: Summed,
+        counts: Counts,
+        figures: dict[View, dict[str, Any]],
+    ) -> dict[View, dict[str, list[float | None]]]:
+        """How far batches of a type differ; adds the probe to ``figures``."""
+        latent_mean = axes.values["latent"] * self.n_cells / axes.count("n_cells")
+        centres = packed_centres(centres_of(moments.values, self.views, counts, latent_mean))
+        values = {**self.asked, "types": types, "latent_dim": self.preset.shape.latent_dim}
+        arrays = {"centres": centres}
+        features = self.session.sum("evaluation_features", values=values, arrays=arrays).values
+        probes = probes_of(features, self.views, counts)
+        arrays["whiteners"] = {view.name: probe.whitener for view, probe in probes.items()}
+        last = self.session.sum("evaluation_probe", values=values, arrays=arrays).values
+        by_view = batch_figures(features, self.views, counts)
+        for number, view in enumerate(self.views):
+            figures[view] |= {
+                name: mean_over_cells(by_type, counts) for name, by_type in by_view[view].items()
+            }
+            within = last["probe_within"][:, number]
+            figures[view]["batch_probe"] = probes[view].explained(within, counts)
+        return by_view
+
+    def result(
+        self,
+        axes: Summed,
+        types: list[str],
+        left_out: dict[str, str],
+        counts: Counts,
+        figures: dict[View, dict[str, Any]],
+        by_view: dict[View, dict[str, list[float | None]]],
+    ) -> dict[str, Any]:
+        """All of it as plain values."""
+        names = ("error", "validation_error", "squares", "validation_squares", "means_error")
+        reconstruction = explained_by_model({name: float(axes.values[name]) for name in names})
+        overall = {
+            space: {
+                view.version: {name: figures[view].get(name) for name in FIGURES}
+                for view in self.views
+                if view.space == space
+            }
+            for space in SPACES
+        }
+        by_version = overall["expression"]
+        versions = versions_of(self.config.output)
+        return {
+            "evaluated": True,
+            "n_sites": axes.n_sites,
+            "n_cells": axes.count("n_cells"),
+            "n_cells_compared": int(counts.by_type.sum()),
+            "versions": list(versions),
+            "scores": {
+                version: score(by_version[version], by_version[UNCORRECTED], reconstruction)
+                for version in versions
+            },
+            "reconstruction": reconstruction,
+            "overall": overall,
+            "per_type": {
+                name: {
+                    "n_cells": int(counts.by_type[row]),
+                    "n_batches": int(counts.batches[row]),
+                    **{
+                        space: {
+                            view.version: {
+                                figure: values[row] for figure, values in by_view[view].items()
+                            }
+                            for view in self.views
+                            if view.space == space
+                        }
+                        for space in SPACES
+                    },
+                }
+                for row, name in enumerate(types)
+            },
+            "types_left_out": left_out,
+            "figures": {name: asdict(figure) for name, figure in FIGURES.items()},
+            "settings": {
+                "principal_components": N_AXES,
+                "fourier_features": N_FEATURES,
+                "least_cells_of_a_batch": LEAST_CELLS,
+                "least_sites_of_a_type": self.config.min_sites,
+            },
+        }
