@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from client.evaluated import KeptCells, scaled_versions
+from client.evaluated import scaled_versions
+from client.kept_cells import KeptCells
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
@@ -41,6 +42,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
                 if version == UNCORRECTED:
                     reconstruction.add(rows, x, model.decode(latent).cpu().numpy())
     kept, means = KeptCells(site, run_id), []
+    kept.begin()
     for version, parts in latents.items():
         latent = np.concatenate(parts)
         kept.keep(View(version, "latent", latent.shape[1]).name, latent)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from client.evaluated import KeptCells, scaled_versions
+from client.evaluated import scaled_versions
+from client.kept_cells import KeptCells
 from client.outbox import Outbox
 from client.site import Site
 from common.federated_evaluation.centres import moment_sums

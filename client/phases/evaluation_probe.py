@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from client.evaluated import KeptCells
+from client.kept_cells import KeptCells
 from client.outbox import Outbox
 from client.site import Site
 from common.federated_evaluation.centres import received_centres

@@ -17,8 +17,10 @@ import numpy as np
 N_AXES = 20
 SKETCH = 60
 SEED = 20_110_217
-# Of the largest eigenvalue: below is rounding.
+# Of the largest eigenvalue of the sketch: below is rounding.
 FLOOR = 1e-9
+# Of the largest variance: an axis with less is left out, rounding decides where it points.
+LEAST_VARIANCE = 1e-6
 
 
 def test_matrix(n_genes: int) -> np.ndarray:
@@ -45,8 +47,8 @@ def axes_of(total: np.ndarray, sketch: np.ndarray) -> tuple[np.ndarray, np.ndarr
     mean
         (n_genes,).
     axes
-        (n_genes, 20), orthonormal, the largest entry of each positive; zeros where expression does
-        not vary.
+        (n_genes, 20), orthonormal, the largest entry of each positive; zeros for those along which
+        expression hardly varies.
     """
     w = test_matrix(len(total))
     y = sketch - np.outer(total, total @ w)
@@ -56,7 +58,8 @@ def axes_of(total: np.ndarray, sketch: np.ndarray) -> tuple[np.ndarray, np.ndarr
     kept = values > FLOOR * max(values.max(), FLOOR)
     if kept.any():
         root = y @ (vectors[:, kept] / np.sqrt(values[kept]))
-        found = np.linalg.svd(root, full_matrices=False)[0][:, :N_AXES]
+        found, sizes, _ = np.linalg.svd(root, full_matrices=False)
+        found = found[:, sizes**2 >= LEAST_VARIANCE * sizes[0] ** 2][:, :N_AXES]
         found *= np.sign(found[np.abs(found).argmax(axis=0), range(found.shape[1])])
         axes[:, : found.shape[1]] = found
     return total, axes

@@ -22,7 +22,7 @@ SQUARED_BANDWIDTH = 0.5
 def fourier_features(standard: np.ndarray) -> np.ndarray:
     """(n_cells, 512) of cells ``standard`` (n_cells, n_dims) whose mean squared norm is 1."""
     rng = np.random.default_rng(SEED)
-    directions = rng.standard_normal((standard.shape[1], N_FEATURES))
     phases = rng.uniform(0, 2 * np.pi, N_FEATURES)
+    directions = rng.standard_normal((standard.shape[1], N_FEATURES))
     angles = standard @ directions / np.sqrt(SQUARED_BANDWIDTH) + phases
     return np.sqrt(2 / N_FEATURES) * np.cos(angles)

@@ -102,11 +102,10 @@ class Evaluation:
             )
         types, left_out = self.types_of_enough_sites(sites)
         axes = self.axes(types, state)
+        few = f"fewer than {self.config.min_sites} sites have {LEAST_CELLS} cells of it in a batch"
         for name, n_sites in zip(types, axes.values["n_holders"], strict=True):
             if n_sites < self.config.min_sites:
-                left_out[name] = (
-                    f"fewer than {self.config.min_sites} sites have {LEAST_CELLS} cells"
-                )
+                left_out[name] = few
         types = [name for name in types if name not in left_out]
         moments = self.moments(types, axes)
         by_type = moments.values["n_cells"]
