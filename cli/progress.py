@@ -19,6 +19,7 @@ PHASES = {
     "peaks": "finding the largest batches",
     "latents": "decoder and reference means",
     "correct": "sites correct their cells",
+    "evaluation_axes": "evaluating the correction",
 }
 
 

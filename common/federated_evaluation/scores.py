@@ -11,7 +11,7 @@ from typing import Any
 
 # A model that reconstructs less of what the means of batch and type do has learned nothing, and
 # mixes nothing but noise.
-LEAST_RECONSTRUCTION = 0.25
+LEAST_RECONSTRUCTION = 0.1
 # A correction that leaves less of the types' separation than this has mixed them too.
 LEAST_SEPARATION = 0.5
 

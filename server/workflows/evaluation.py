@@ -32,13 +32,13 @@ from common.federated_evaluation.views import SPACES, UNCORRECTED, View, version
 from common.models.state import State
 from common.panel import Panel
 from common.presets import Preset
+from report.federated_evaluation import FILE
 from server.runs import RunFolder
 from server.session import Session
 from strategies.describe import SiteDescription
 from strategies.secure_sum import Summed
 
 logger = logging.getLogger("syncytium.server")
-NAME = "federated_evaluation.json"
 
 
 def evaluate(
@@ -68,9 +68,9 @@ def evaluate(
         logger.warning("the correction is not evaluated: %s", error)
         result = {"evaluated": False, "reason": str(error)}
     result["seconds"] = round(time.monotonic() - start, 2)
-    partial = folder.path / f".{NAME}.part"
+    partial = folder.path / f".{FILE}.part"
     partial.write_text(json.dumps(result, indent=1, allow_nan=False))
-    partial.replace(folder.path / NAME)
+    partial.replace(folder.path / FILE)
 
 
 @dataclass
