@@ -1,9 +1,9 @@
 """Does the federated evaluation rank runs as the pooled metrics of mixing do?
 
 Runs of different quality over the same cells, a site per batch: other settings, less training, half
-a correction, none; and two controls that mix perfectly and are worth nothing: a network that was not
-trained, and one that collapsed under its KL weight. Each is scored twice: by masked sums at the end
-of the run, and by kNN metrics and silhouettes on all cells together.
+a correction, none; and two controls that mix perfectly and are worth nothing: a network that was
+not trained, and one that collapsed under its KL weight. Each is scored twice: by masked sums at the
+end of the run, and by kNN metrics and silhouettes on all cells together.
 
 `python -m bench.federated_evaluation DATA_DIR [DATASET ...]`.
 """
@@ -110,10 +110,9 @@ def compare(runs: dict[str, dict[str, Any]], output: str) -> dict[str, Any]:
         "scores": scores,
         "spearman": spearman("score", 1, names),
         "spearman_by_figure": {
-            figure: spearman(figure, -1, names)
-            for prefix in ("", "latent_")
-            for figure in (f"{prefix}batch_share", f"{prefix}batch_share_of_products")
-            + (f"{prefix}batch_probe",)
+            f"{space}{figure}": spearman(f"{space}{figure}", -1, names)
+            for space in ("", "latent_")
+            for figure in ("batch_share", "batch_share_of_products", "batch_probe")
         },
         # The controls mix well by every such metric: only the score knows them.
         "spearman_with_controls_of_batch_share": spearman("batch_share", -1, list(runs)),
