@@ -18,7 +18,7 @@ MAX_CELLS = 2.0**24
 MAX_LOG1P = 10.0
 MAX_CP10K = 1e4
 MAX_SCALED = 10.0
-# Of a site's share of a mean over all cells.
+# Of a site's part of a mean, and of sums over batches of standardised features.
 MEAN = 2.0**24
 THERMOMETER_BASE = 1024
 
@@ -121,6 +121,15 @@ OFFER = {
     "commitment": Public("hash of the seed of its next self mask"),
     "boxes": Public("key shares for the next sum, each sealed for one site"),
 }
+
+
+def _of_batches(name: str, shape: str) -> dict[str, Masked]:
+    return {
+        f"{name}_squares": Masked("batches' means of squared norms", shape, MEAN, wide=True),
+        f"{name}_within": Masked("batches' variances", shape, MEAN, wide=True),
+        f"{name}_chance": Masked("batches' variances over their cells", shape, MEAN, wide=True),
+    }
+
 
 PHASES = {
     "identities": Phase(
@@ -248,8 +257,8 @@ PHASES = {
             "n_shifted": Masked("cells shifted to a reference", "", integer=True),
         },
     ),
-    # Below, sums are divided by the number of all sites' cells. With the sums of earlier phases
-    # over other sites they would show a lost site's moments.
+    # With the sums of earlier phases, sums over other sites would show a lost site's moments. Sums
+    # by type are over batches that count alike, whatever their cells: see docs/secure-sum.md.
     "evaluation_axes": Phase(
         "evaluation: what the model reconstructs, and principal axes of corrected expression",
         {
@@ -271,10 +280,9 @@ PHASES = {
     "evaluation_moments": Phase(
         "evaluation: moments of each cell type in principal components and latents",
         {
-            "n_cells": Masked("cells of batches with enough", "types", integer=True),
-            "n_batches": Masked("such batches", "types", integer=True),
-            "total": Masked("coordinates", "types x dimensions of all views", MEAN, wide=True),
-            "squares": Masked("their squared norms", "types x views", MEAN, wide=True),
+            "n_batches": Masked("batches with cells enough", "types", integer=True),
+            "total": Masked("means of these", "types x dimensions of all views", MEAN, wide=True),
+            "squares": Masked("their mean squared norms", "types x views", MEAN, wide=True),
             "type_between": Masked("variance between types, in batches", "views", MEAN, wide=True),
             "type_total": Masked("variance within batches", "views", MEAN, wide=True),
         },
@@ -283,20 +291,22 @@ PHASES = {
     "evaluation_features": Phase(
         "evaluation: moments of features that tell whole distributions apart",
         {
-            "fourier": Masked("random Fourier features", "types x views x 512", MEAN, wide=True),
-            "fourier_squares": Masked("their squared norms", "types x views", MEAN, wide=True),
-            "fourier_within": Masked(
-                "their variance within batches", "types x views", MEAN, wide=True
+            "fourier": Masked(
+                "batches' means of random Fourier features", "types x views x 512", MEAN, wide=True
             ),
+            **_of_batches("fourier", "types x views"),
             "products": Masked(
-                "products of coordinates", "types x pairs of all views", MEAN, wide=True
+                "batches' means of products of coordinates",
+                "types x pairs of all views",
+                MEAN,
+                wide=True,
             ),
-            "products_squares": Masked("their squared norms", "types x views", MEAN, wide=True),
-            "products_within": Masked(
-                "their variance within batches", "types x views", MEAN, wide=True
-            ),
+            **_of_batches("products", "types x views"),
             "probe_products": Masked(
-                "products of coordinates and squares", "pairs of all views", MEAN, wide=True
+                "batches' means of products of coordinates and squares, over all types",
+                "pairs of all views",
+                MEAN,
+                wide=True,
             ),
         },
         may_lose=False,
@@ -305,8 +315,9 @@ PHASES = {
         "evaluation: what the probe leaves unexplained",
         {
             "probe_within": Masked(
-                "its features' whitened variance within batches", "types x views", MEAN, wide=True
+                "batches' variances of its features", "types x views", MEAN, wide=True
             ),
+            "probe_chance": Masked("the same over cells", "types x views", MEAN, wide=True),
         },
         may_lose=False,
     ),

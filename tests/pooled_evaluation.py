@@ -49,7 +49,7 @@ def _groups(batch: np.ndarray, cell_type: np.ndarray, least: int) -> dict[str, l
     for name in sorted({t for t in cell_type if t is not None}):
         own = [np.flatnonzero((batch == b) & (cell_type == name)) for b in sorted(set(batch))]
         own = [rows for rows in own if len(rows) >= least]
-        if len({sites[rows[0]] for rows in own}) >= 2:
+        if len({sites[rows[0]] for rows in own}) >= 3:
             found[name] = own
     return found
 
@@ -66,11 +66,10 @@ def _components(x: np.ndarray) -> np.ndarray:
 
 
 def _view(view, groups, batch, cell_type):
-    by_type, residuals, weights = {}, [], []
+    by_type, residuals = {}, []
     for name, own in groups.items():
-        rows = np.concatenate(own)
-        centred = view - view[rows].mean(axis=0)
-        u = centred / np.sqrt((centred[rows] ** 2).sum(axis=1).mean())
+        centred = view - mean_of_means(view, own)
+        u = centred / np.sqrt(mean_of_means((centred**2).sum(axis=1), own))
         rng = np.random.default_rng(fourier.SEED)
         phases = rng.uniform(0, 2 * np.pi, fourier.N_FEATURES)
         directions = rng.standard_normal((view.shape[1], fourier.N_FEATURES))
@@ -81,56 +80,59 @@ def _view(view, groups, batch, cell_type):
             "batch_share_of_products": unbiased_share(outer, own),
         }
         features = np.hstack([u, u**2])
-        residuals.append((features - features[rows].mean(axis=0), own))
-        weights.append(len(rows))
+        residuals.append((features - mean_of_means(features, own), own))
     figures = {
-        key: np.average([by_type[name][key] for name in groups], weights=weights)
+        key: np.mean([by_type[name][key] for name in groups])
         for key in ("batch_share", "batch_share_of_products")
     }
     figures["batch_probe"] = _probe(residuals)
-    rows = np.concatenate([np.concatenate(own) for own in groups.values()])
-    means = np.concatenate(
-        [
-            np.tile(view[np.concatenate(o)].mean(axis=0), (sum(map(len, o)), 1))
-            for o in groups.values()
-        ]
-    )
-    grand = view[rows].mean(axis=0)
-    figures["type_share"] = ((means - grand) ** 2).sum() / ((view[rows] - grand) ** 2).sum()
+    everything = [rows for own in groups.values() for rows in own]
+    grand = mean_of_means(view, everything)
+    spread = mean_of_means(((view - grand) ** 2).sum(axis=1), everything)
+    of_types = [((mean_of_means(view, own) - grand) ** 2).sum() for own in groups.values()]
+    sizes = [len(own) for own in groups.values()]
+    figures["type_share"] = np.average(of_types, weights=sizes) / spread
     between = total = 0.0
     for name in sorted(set(batch)):
         own = [np.flatnonzero((batch == name) & (cell_type == t)) for t in set(cell_type) - {None}]
         own = [rows for rows in own if len(rows) > 1]
         scatter = ((view[np.concatenate(own)] - view[np.concatenate(own)].mean(axis=0)) ** 2).sum()
         if len(own) > 1:
-            between += unbiased_share(view, own) * scatter
+            inside = view[np.concatenate(own)]
+            by_chance = sum(
+                (1 - len(r) / len(inside)) * view[r].var(axis=0, ddof=1).sum() for r in own
+            )
+            means = [((view[r].mean(axis=0) - inside.mean(axis=0)) ** 2).sum() for r in own]
+            between += np.dot([len(r) for r in own], means) - by_chance
             total += scatter
     figures["type_separation"] = between / total
     return figures, by_type
 
 
+def mean_of_means(values: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
+    """Every group counts alike, whatever its cells."""
+    return np.mean([values[group].mean(axis=0) for group in groups], axis=0)
+
+
 def unbiased_share(features: np.ndarray, groups: list[np.ndarray]) -> float:
-    """Between-group scatter, less what it would be by chance, over the scatter of all."""
-    rows = np.concatenate(groups)
-    mean = features[rows].mean(axis=0)
-    between = 0.0
-    for group in groups:
-        by_chance = (1 - len(group) / len(rows)) * features[group].var(axis=0, ddof=1).sum()
-        between += len(group) * ((features[group].mean(axis=0) - mean) ** 2).sum() - by_chance
-    return between / ((features[rows] - mean) ** 2).sum()
+    """Variance between groups, less what it would be by chance, beside that within them."""
+    means = np.array([features[group].mean(axis=0) for group in groups])
+    within = np.array([features[group].var(axis=0, ddof=1).sum() for group in groups])
+    by_chance = (within / [len(group) for group in groups]).mean()
+    between = means.var(axis=0).sum() - (1 - 1 / len(groups)) * by_chance
+    return between / (between + within.mean())
 
 
 def _probe(residuals: list[tuple[np.ndarray, list[np.ndarray]]]) -> float:
     dim = residuals[0][0].shape[1]
     total, between, degrees = np.zeros((dim, dim)), np.zeros((dim, dim)), 0
     for features, groups in residuals:
-        rows = np.concatenate(groups)
-        total += features[rows].T @ features[rows]
         degrees += len(groups) - 1
         for group in groups:
-            mean = features[group].mean(axis=0)
-            by_chance = (1 - len(group) / len(rows)) * np.cov(features[group].T)
-            between += len(group) * np.outer(mean, mean) - by_chance
+            mean, n = features[group].mean(axis=0), len(group)
+            total += features[group].T @ features[group] / n
+            by_chance = (1 - 1 / len(groups)) * np.cov(features[group].T) / n
+            between += np.outer(mean, mean) - by_chance
     ridge = 1e-3 * np.trace(total) / dim
     return np.trace(np.linalg.solve(total + ridge * np.eye(dim), between)) / degrees
 

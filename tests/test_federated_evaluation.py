@@ -79,7 +79,7 @@ def test_it_equals_the_pooled_evaluation(evaluated):
 
 def test_types_of_too_few_sites_are_not_summed(evaluated):
     out, replies = evaluated
-    left_out = {"C": "fewer than 2 sites hold it", "D": "fewer than 2 sites hold it"}
+    left_out = dict.fromkeys("CD", "fewer than 3 sites hold it")
     assert result_of(out)["types_left_out"] == left_out
     shapes = [
         values_of(reply.content)["shapes"]
@@ -89,29 +89,44 @@ def test_types_of_too_few_sites_are_not_summed(evaluated):
     assert [shape["fourier"][0] for shape in shapes] == [2, 2, 2]
 
 
-def test_a_type_that_one_site_alone_has_cells_enough_of_is_not_summed(tmp_path):
-    """Its sum would be that site's, though two have named it."""
+def test_a_type_that_two_sites_have_cells_enough_of_is_not_summed(tmp_path):
+    """Though three have named it: with its reference the sum would show one batch's mean."""
     sites = [site({(b, "A"): 30, (b, "B"): 30}, seed=i) for i, b in enumerate("pqr")]
     sites[0] = site({("p", "A"): 30, ("p", "B"): 30, ("p", "E"): 30})
     sites[1] = site({("q", "A"): 30, ("q", "B"): 30, ("q", "E"): 4}, seed=1)
+    sites[2] = site({("r", "A"): 30, ("r", "B"): 30, ("r", "E"): 30}, seed=2)
     data, asked = write_sites(tmp_path / "data", sites), []
 
     def keep(reply):
         if reply.metadata.message_type == "query.evaluation_moments":
-            asked.append(values_of(reply.content)["shapes"]["n_cells"])
+            asked.append(values_of(reply.content)["shapes"]["n_batches"])
         return reply
 
     federate(tmp_path / "out", data, 3, tamper=keep)
-    reason = "fewer than 2 sites have 5 cells of it in a batch"
+    reason = "fewer than 3 sites have 5 cells of it in a batch"
     assert result_of(tmp_path / "out")["types_left_out"] == {"E": reason}
     assert asked == [[2], [2], [2]]
 
 
-@pytest.mark.parametrize(("kind", "settings"), [("crypten", {}), ("off", {"min_sites": 2})])
+@pytest.mark.parametrize(("kind", "settings"), [("crypten", {}), ("off", {"min_sites": 3})])
 def test_other_sums_give_the_same(evaluated, tmp_path, kind, settings):
     data = write_sites(tmp_path / "data", unequal_sites())
     federate(tmp_path / "out", data, 3, output="both", secure_sum=kind, **settings)
     assert result_of(tmp_path / "out") | {"seconds": 0} == result_of(evaluated[0]) | {"seconds": 0}
+
+
+def test_of_two_sites_no_type_is_compared(tmp_path):
+    data = write_sites(tmp_path / "data", three_sites()[:2])
+    federate(tmp_path / "out", data, 2)
+    result = result_of(tmp_path / "out")
+    assert set(result["types_left_out"]) == {"A", "B", "C"}
+    assert result["scores"]["decoded"]["reason"] == "no cell type could be compared between batches"
+    figures = result["overall"]["expression"]["decoded"]
+    assert figures["type_separation"] > 0.5
+    assert figures["type_share"] is figures["batch_probe"] is None
+    assert result["reconstruction"]["reconstruction"] > 0.1
+    assert not list((tmp_path / "out").rglob("cache"))
+    assert "no cell type could be compared" in (tmp_path / "out/report.html").read_text()
 
 
 def test_one_site_with_several_batches_is_evaluated(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 from client.kept_cells import KeptCells
 from client.outbox import Outbox
 from client.site import Site
-from common.federated_evaluation.between import feature_sums
+from common.federated_evaluation.between import BatchSums
 from common.federated_evaluation.centres import received_centres
 from common.federated_evaluation.fourier import fourier_features
 from common.federated_evaluation.groups import scored_groups
@@ -18,8 +18,8 @@ FAMILIES = {"fourier": fourier_features, "products": product_features}
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Send sums of features over each type's cells, about the pooled mean of the type."""
-    values, n_cells = request.values, request.values["n_cells"]
+    """Send sums over each type's batches, about the mean of all sites' batches of the type."""
+    values = request.values
     kept = KeptCells(site, str(values["run"]))
     groups = scored_groups(site.file.batches, site.file.cell_types, values["types"])
     views = views_of(site.config.output, values["latent_dim"])
@@ -33,11 +33,11 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         for number, batches in enumerate(groups):
             standard = centres[view].standard(cells, number)
             for name, features in FAMILIES.items():
-                total, squares, within = feature_sums(standard, batches, n_cells, features)
-                found.setdefault(name, []).append(total)
-                found.setdefault(f"{name}_squares", []).append(np.array([squares]))
-                found.setdefault(f"{name}_within", []).append(np.array([within]))
-            products.append(product_sums(standard, batches, n_cells))
+                own = BatchSums.of(standard, batches, features)
+                found.setdefault(name, []).append(own.total)
+                for kind in ("squares", "within", "chance"):
+                    found.setdefault(f"{name}_{kind}", []).append(np.array([getattr(own, kind)]))
+            products.append(product_sums(standard, batches))
         for name, by_type in found.items():
             sums.setdefault(name, []).append(np.array(by_type))
         sums.setdefault("probe_products", []).append(np.sum(products, axis=0))

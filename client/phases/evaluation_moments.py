@@ -28,12 +28,11 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         if view.space == "latent":
             # About the pooled mean: sums are then no larger than what varies.
             cells -= offsets[versions.index(view.version)]
-        total, square = moment_sums(cells, groups, n_cells)
+        total, square = moment_sums(cells, groups)
         totals.append(total)
         squares.append(square)
         separations.append(separation_sums(cells, batches, cell_types, n_cells))
     between, within = np.array(separations).T
-    outbox.masked("n_cells", np.array([sum(map(len, rows)) for rows in groups], dtype=float))
     outbox.masked("n_batches", np.array([len(rows) for rows in groups], dtype=float))
     outbox.masked("total", side_by_side(totals))
     outbox.masked("squares", np.column_stack(squares))

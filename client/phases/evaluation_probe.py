@@ -7,24 +7,25 @@ from client.outbox import Outbox
 from client.site import Site
 from common.federated_evaluation.centres import received_centres
 from common.federated_evaluation.groups import scored_groups
-from common.federated_evaluation.probe import probe_sum
+from common.federated_evaluation.probe import probe_sums
 from common.federated_evaluation.views import views_of
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Send one number for each type and view; what was kept for the evaluation goes."""
-    values, n_cells = request.values, request.values["n_cells"]
+    """Send two numbers for each type and view; what was kept for the evaluation goes."""
+    values = request.values
     kept = KeptCells(site, str(values["run"]))
     groups = scored_groups(site.file.batches, site.file.cell_types, values["types"])
     views = views_of(site.config.output, values["latent_dim"])
     centres = received_centres(request.arrays("centres"), views)
     whiteners = request.arrays("whiteners")
-    within = np.zeros((len(groups), len(views)))
+    sums = np.zeros((2, len(groups), len(views)))
     for column, view in enumerate(views):
         cells = kept.read(view.name)
         for number, rows in enumerate(groups):
             standard = centres[view].standard(cells, number)
-            within[number, column] = probe_sum(standard, rows, whiteners[view.name], n_cells)
-    outbox.masked("probe_within", within)
+            sums[:, number, column] = probe_sums(standard, rows, whiteners[view.name])
+    outbox.masked("probe_within", sums[0])
+    outbox.masked("probe_chance", sums[1])
     kept.drop()

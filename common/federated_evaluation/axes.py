@@ -51,11 +51,13 @@ def axes_of(total: np.ndarray, sketch: np.ndarray) -> tuple[np.ndarray, np.ndarr
         expression hardly varies.
     """
     w = test_matrix(len(total))
-    y = sketch - np.outer(total, total @ w)
+    projected = total @ w
+    y = sketch - np.outer(total, projected)
     core = w.T @ y
     values, vectors = np.linalg.eigh((core + core.T) / 2)
     axes = np.zeros((len(total), N_AXES))
-    kept = values > FLOOR * max(values.max(), FLOOR)
+    # Beside a mean, a variance of less than 1e-12 of it is rounding too.
+    kept = values > FLOOR * max(values.max(), 1e-3 * float(projected @ projected))
     if kept.any():
         root = y @ (vectors[:, kept] / np.sqrt(values[kept]))
         found, sizes, _ = np.linalg.svd(root, full_matrices=False)

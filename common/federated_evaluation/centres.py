@@ -20,29 +20,20 @@ class Centres:
     Parameters
     ----------
     mean
-        Of all scored cells of each type, (n_types, n_dims).
+        Of the means of each type's batches, (n_types, n_dims).
     spread
-        Root mean squared distance of a type's cells to it, (n_types,); 0 where they do not vary.
+        Root mean squared distance of a type's cells to it, every batch counting alike, (n_types,);
+        0 where they do not vary.
     """
 
     mean: np.ndarray
     spread: np.ndarray
 
     @classmethod
-    def of(
-        cls, total: np.ndarray, squares: np.ndarray, n_by_type: np.ndarray, n_cells: int
-    ) -> "Centres":
-        """From sums over sites of coordinates (n_types, n_dims) and of their squared norms.
-
-        Parameters
-        ----------
-        n_by_type
-            Scored cells of each type.
-        n_cells
-            What the sums were divided by.
-        """
-        mean = total * (n_cells / n_by_type)[:, None]
-        variance = squares * n_cells / n_by_type - (mean**2).sum(axis=1)
+    def of(cls, total: np.ndarray, squares: np.ndarray, n_batches: np.ndarray) -> "Centres":
+        """From sums over sites of :func:`moment_sums`, and each type's number of batches."""
+        mean = total / n_batches[:, None]
+        variance = squares / n_batches - (mean**2).sum(axis=1)
         return cls(mean, np.sqrt(np.where(variance > LEAST_VARIANCE, variance, 0.0)))
 
     def standard(self, cells: np.ndarray, number: int) -> np.ndarray:
@@ -51,29 +42,29 @@ class Centres:
         return (cells - self.mean[number]) / spread if spread else np.zeros_like(cells)
 
 
-def moment_sums(cells: np.ndarray, groups: Groups, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """What one site adds in a view, over ``n_cells``, the cells of all sites.
+def moment_sums(cells: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+    """What one site adds in a view: sums over its batches, every batch counting alike.
 
     Parameters
     ----------
     cells
         (n_cells_of_site, n_dims).
     groups
-        Of each type, the rows of its scored batches.
+        Of each type, the rows of its batches.
 
     Returns
     -------
     total
-        Sums of coordinates, (n_types, n_dims).
+        Sums of the batches' means, (n_types, n_dims).
     squares
-        Sums of squared norms, (n_types,).
+        Sums of their mean squared norms, (n_types,).
     """
     total, squares = np.zeros((len(groups), cells.shape[1])), np.zeros(len(groups))
     for number, batches in enumerate(groups):
         for rows in batches:
-            total[number] += cells[rows].sum(axis=0)
-            squares[number] += (cells[rows] ** 2).sum()
-    return total / n_cells, squares / n_cells
+            total[number] += cells[rows].mean(axis=0)
+            squares[number] += (cells[rows] ** 2).sum(axis=1).mean()
+    return total, squares
 
 
 def packed_centres(centres: Mapping[View, Centres]) -> dict[str, np.ndarray]:

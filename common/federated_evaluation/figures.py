@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from common.federated_evaluation.between import between_share
+from common.federated_evaluation.between import BatchSums
 from common.federated_evaluation.centres import Centres
 from common.federated_evaluation.fourier import N_FEATURES
 from common.federated_evaluation.probe import explained, scatter_of, whitening
@@ -15,45 +15,30 @@ from common.federated_evaluation.views import View, split
 Sums = Mapping[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What was summed.
-
-    Parameters
-    ----------
-    n_cells
-        Cells of all sites, by which sums are divided.
-    by_type, batches
-        Scored cells and batches of each type, (n_types,).
-    """
-
-    n_cells: int
-    by_type: np.ndarray
-    batches: np.ndarray
-
-
 def centres_of(
-    moments: Sums, views: list[View], counts: Counts, latent_mean: np.ndarray
+    moments: Sums, views: list[View], n_batches: np.ndarray, latent_mean: np.ndarray
 ) -> dict[View, Centres]:
     """Centres of each view; latents were summed about ``latent_mean``, (n_versions, latent_dim)."""
     totals = split(moments["total"], views, lambda n_dims: n_dims)
     centres = {}
     for number, (view, total) in enumerate(totals.items()):
-        about = Centres.of(total, moments["squares"][:, number], counts.by_type, counts.n_cells)
+        about = Centres.of(total, moments["squares"][:, number], n_batches)
         # A version's two views follow each other.
         offset = latent_mean[number // 2] if view.space == "latent" else 0.0
         centres[view] = Centres(about.mean + offset, about.spread)
     return centres
 
 
-def type_figures(moments: Sums, views: list[View], counts: Counts) -> dict[View, dict[str, Any]]:
-    """``type_share`` over scored cells and ``type_separation`` over all labelled ones."""
+def type_figures(
+    moments: Sums, views: list[View], n_batches: np.ndarray
+) -> dict[View, dict[str, Any]]:
+    """``type_share`` over the compared batches and ``type_separation`` over all labelled cells."""
     totals = split(moments["total"], views, lambda n_dims: n_dims)
     figures: dict[View, dict[str, Any]] = {}
     for number, (view, total) in enumerate(totals.items()):
         separated = moments["type_total"][number]
         figures[view] = {
-            "type_share": _type_share(total, moments["squares"][:, number], counts),
+            "type_share": _type_share(total, moments["squares"][:, number], n_batches),
             "type_separation": float(moments["type_between"][number] / separated)
             if separated > 0
             else None,
@@ -61,52 +46,51 @@ def type_figures(moments: Sums, views: list[View], counts: Counts) -> dict[View,
     return figures
 
 
-def _type_share(total: np.ndarray, squares: np.ndarray, counts: Counts) -> float | None:
-    n_scored = counts.by_type.sum()
-    if not n_scored:
+def _type_share(total: np.ndarray, squares: np.ndarray, n_batches: np.ndarray) -> float | None:
+    if not n_batches.sum():
         return None
-    about_zero = ((total**2).sum(axis=1) * counts.n_cells / counts.by_type).sum()
-    everything = float((total.sum(axis=0) ** 2).sum()) * counts.n_cells / n_scored
-    scatter = float(squares.sum()) - everything
-    return float(about_zero - everything) / scatter if scatter > 0 else None
+    of_types = ((total**2).sum(axis=1) / n_batches).sum()
+    of_all = float((total.sum(axis=0) ** 2).sum()) / n_batches.sum()
+    scatter = float(squares.sum()) - of_all
+    return float(of_types - of_all) / scatter if scatter > 0 else None
 
 
 def batch_figures(
-    features: Sums, views: list[View], counts: Counts
+    features: Sums, views: list[View], n_batches: np.ndarray
 ) -> dict[View, dict[str, list[float | None]]]:
     """Of each view the two shares of variance between batches, a value for each type."""
-    pairs = split(features["products"], views, lambda d: d * (d + 1) // 2)
-    fourier = split(features["fourier"], views, lambda d: N_FEATURES)
-    figures = {}
-    for number, view in enumerate(views):
-        families = {
-            "batch_share": ("fourier", fourier[view]),
-            "batch_share_of_products": ("products", pairs[view]),
-        }
-        figures[view] = {
+    totals = {
+        "fourier": split(features["fourier"], views, lambda d: N_FEATURES),
+        "products": split(features["products"], views, lambda d: d * (d + 1) // 2),
+    }
+    return {
+        view: {
             figure: [
-                between_share(
-                    totals[row],
-                    float(features[f"{name}_squares"][row, number]),
-                    float(features[f"{name}_within"][row, number]),
-                    int(n_type),
-                    counts.n_cells,
-                )
-                if counts.batches[row] > 1
-                else None
-                for row, n_type in enumerate(counts.by_type)
+                _share(features, name, totals[name][view][row], (row, number), int(n))
+                for row, n in enumerate(n_batches)
             ]
-            for figure, (name, totals) in families.items()
+            for figure, name in (
+                ("batch_share", "fourier"),
+                ("batch_share_of_products", "products"),
+            )
         }
-    return figures
+        for number, view in enumerate(views)
+    }
 
 
-def mean_over_cells(values: list[float | None], counts: Counts) -> float | None:
-    """The mean of a figure of types over the scored cells of those that have one."""
-    known = [row for row, value in enumerate(values) if value is not None]
-    if not known:
+def _share(
+    features: Sums, name: str, total: np.ndarray, where: tuple[int, int], n_batches: int
+) -> float | None:
+    if n_batches < 2:
         return None
-    return float(np.average([values[row] for row in known], weights=counts.by_type[known]))
+    scalars = (float(features[f"{name}_{kind}"][where]) for kind in ("squares", "within", "chance"))
+    return BatchSums(total, *scalars).between_share(n_batches)
+
+
+def mean_over_types(values: list[float | None]) -> float | None:
+    """The mean of a figure over the types that have one."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 @dataclass(frozen=True)
@@ -116,12 +100,14 @@ class Probe:
     scatter: np.ndarray
     whitener: np.ndarray
 
-    def explained(self, within: np.ndarray, counts: Counts) -> float | None:
-        """As :func:`common.federated_evaluation.probe.explained`, from the last sum's column."""
-        return explained(self.scatter, self.whitener, within, counts.by_type, counts.batches)
+    def explained(
+        self, within: np.ndarray, chance: np.ndarray, n_batches: np.ndarray
+    ) -> float | None:
+        """As :func:`common.federated_evaluation.probe.explained`, from the last sum's columns."""
+        return explained(self.scatter, self.whitener, within, chance, n_batches)
 
 
-def probes_of(features: Sums, views: list[View], counts: Counts) -> dict[View, Probe]:
+def probes_of(features: Sums, views: list[View], n_batches: np.ndarray) -> dict[View, Probe]:
     """The probe of each view."""
     products = split(features["probe_products"], views, lambda d: d * (2 * d + 1))
     pairs = split(features["products"], views, lambda d: d * (d + 1) // 2)
@@ -129,8 +115,8 @@ def probes_of(features: Sums, views: list[View], counts: Counts) -> dict[View, P
     for view in views:
         first, second = np.triu_indices(view.n_dims)
         squares = pairs[view][:, first == second]
-        # About their mean coordinates sum to 0.
+        # About the mean of the batches' means, these sum to 0.
         totals = np.hstack([np.zeros_like(squares), squares])
-        scatter = scatter_of(products[view], totals, counts.by_type, counts.n_cells)
+        scatter = scatter_of(products[view], totals, n_batches)
         probes[view] = Probe(scatter, whitening(scatter))
     return probes

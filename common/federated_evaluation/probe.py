@@ -2,11 +2,11 @@
 
 The least-squares regression of the indicators of batch, within each type, on features f explains
 tr(T^-1 B) of their variance (Pillai's trace), with T the scatter of f about each type's mean over
-all types and B its part between batches. T is summed over sites and sent back; then each batch's
-part of tr(T^-1 (T - B)) is one number, and a site adds those of its batches. No column of the probe
-is a batch or a site, which a regression on indicators would send. B is estimated without the bias
-of few cells, as in ``between.py``: the value is 0 on average where batches cannot be told apart,
-while a fitted probe would seem to tell them by chance.
+all types and B its part between batches, every batch counting alike. T is summed over sites and
+sent back; then each batch's part of tr(T^-1 (T - B)) is one number, and a site adds those of its
+batches. No column of the probe is a batch or a site, which a regression on indicators would send.
+B is estimated without the bias of few cells, as in ``between.py``: the value is 0 on average where
+batches cannot be told apart, while a fitted probe would seem to tell them by chance.
 
 References
 ----------
@@ -16,7 +16,7 @@ Pillai 1955, doi:10.1214/aoms/1177728599.
 import numpy as np
 
 from common.alignment import symmetric, upper
-from common.federated_evaluation.between import CHUNK, feature_sums
+from common.federated_evaluation.between import CHUNK, BatchSums
 
 # Of the mean variance of a feature: directions with less say nothing.
 RIDGE = 1e-3
@@ -27,8 +27,8 @@ def probe_features(standard: np.ndarray) -> np.ndarray:
     return np.hstack([standard, standard**2])
 
 
-def product_sums(standard: np.ndarray, batches: list[np.ndarray], n_cells: int) -> np.ndarray:
-    """One site's sum over a type's cells of f f^T, divided by ``n_cells``; upper triangle.
+def product_sums(standard: np.ndarray, batches: list[np.ndarray]) -> np.ndarray:
+    """One site's sum over a type's batches of their mean of f f^T; upper triangle.
 
     Parameters
     ----------
@@ -42,25 +42,23 @@ def product_sums(standard: np.ndarray, batches: list[np.ndarray], n_cells: int) 
     for rows in batches:
         for first in range(0, len(rows), CHUNK):
             features = probe_features(standard[rows[first : first + CHUNK]])
-            products += features.T @ features
-    return upper(products) / n_cells
+            products += features.T @ features / len(rows)
+    return upper(products)
 
 
-def scatter_of(
-    products: np.ndarray, totals: np.ndarray, n_by_type: np.ndarray, n_cells: int
-) -> np.ndarray:
-    """T over ``n_cells``, (n_features, n_features), from the sums over sites.
+def scatter_of(products: np.ndarray, totals: np.ndarray, n_batches: np.ndarray) -> np.ndarray:
+    """T, (n_features, n_features), from the sums over sites.
 
     Parameters
     ----------
     products
         Of :func:`product_sums` over all types, upper triangle.
     totals
-        Sums of features of each type over ``n_cells``, (n_types, n_features).
-    n_by_type
-        Cells of each type, (n_types,).
+        Sums of the batches' mean features of each type, (n_types, n_features).
+    n_batches
+        Of each type, (n_types,).
     """
-    return symmetric(products) - (totals.T * (n_cells / n_by_type)) @ totals
+    return symmetric(products) - (totals.T / n_batches) @ totals
 
 
 def whitening(scatter: np.ndarray) -> np.ndarray:
@@ -71,18 +69,19 @@ def whitening(scatter: np.ndarray) -> np.ndarray:
     return np.linalg.cholesky(np.linalg.inv(scatter + ridge * np.eye(len(scatter))))
 
 
-def probe_sum(
-    standard: np.ndarray, batches: list[np.ndarray], whitener: np.ndarray, n_cells: int
-) -> float:
-    """What one site adds for one type: its features' variance within batches, whitened."""
-    return feature_sums(standard, batches, n_cells, lambda x: probe_features(x) @ whitener)[2]
+def probe_sums(
+    standard: np.ndarray, batches: list[np.ndarray], whitener: np.ndarray
+) -> tuple[float, float]:
+    """What one site adds for one type: ``within`` and ``chance`` of its whitened features."""
+    sums = BatchSums.of(standard, batches, lambda x: probe_features(x) @ whitener)
+    return sums.within, sums.chance
 
 
 def explained(
     scatter: np.ndarray,
     whitener: np.ndarray,
     within: np.ndarray,
-    n_by_type: np.ndarray,
+    chance: np.ndarray,
     n_batches: np.ndarray,
 ) -> float | None:
     """Mean share of the variance of the batches' indicators that the probe explains.
@@ -91,10 +90,10 @@ def explained(
     ----------
     scatter, whitener
         Of :func:`scatter_of` and :func:`whitening`.
-    within
-        Sums over sites of :func:`probe_sum`, (n_types,).
-    n_by_type, n_batches
-        Cells and batches of each type, (n_types,).
+    within, chance
+        Sums over sites of :func:`probe_sums`, (n_types,).
+    n_batches
+        Of each type, (n_types,).
 
     Returns
     -------
@@ -104,4 +103,4 @@ def explained(
     if degrees < 1 or not whitener.any():
         return None
     trace = float((whitener * (scatter @ whitener)).sum())
-    return (trace - float(((1 - 1 / n_by_type) * within).sum())) / degrees
+    return (trace - float((within - chance / n_batches).sum())) / degrees

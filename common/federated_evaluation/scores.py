@@ -55,7 +55,7 @@ FIGURES = {
     "type_share": Figure(
         "Variance explained by cell type",
         "higher",
-        "share of the variance over all sites that lies between types; a batch effect lowers it",
+        "share of the variance over all batches that lies between types; a batch effect lowers it",
     ),
     "type_separation": Figure(
         "Cell types apart within a batch",
@@ -64,6 +64,7 @@ FIGURES = {
         "types were mixed",
     ),
 }
+# What counts as mixing in the score: whole distributions, and in particular their second moments.
 SHARES = ("batch_share", "batch_share_of_products")
 
 
@@ -72,9 +73,10 @@ def score(
     before: dict[str, float | None],
     reconstruction: dict[str, float | None],
 ) -> dict[str, Any]:
-    """One score of a corrected version: 1 minus its ``batch_share``, 0 where that means nothing.
+    """One score of a corrected version: 1 minus the mean of ``SHARES``, 0 where that means nothing.
 
-    It ranks runs over the same cells, and is not comparable between data sets. An embedding without
+    It ranks runs over the same cells, and is not comparable between data sets; a little above 1 is
+    where batches are more alike than random samples. An embedding without
     content mixes perfectly: an untrained network is known by what it reconstructs, one that
     collapsed by that or by types that are no longer apart.
 
@@ -104,6 +106,7 @@ def score(
             "reason": f"cell types within batches are apart by {kept or 0:.3f} of the variance, "
             f"before by {had:.3f}: they were mixed",
         }
-    if after["batch_share"] is None:
+    shares = [after[name] for name in SHARES]
+    if None in shares:
         return {"value": None, "reason": "no cell type could be compared between batches"}
-    return {"value": 1 - after["batch_share"], "reason": ""}
+    return {"value": 1 - sum(shares) / len(shares), "reason": ""}

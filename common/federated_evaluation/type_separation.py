@@ -8,13 +8,13 @@ correction, so cells pulled to their labels look well kept here.
 import numpy as np
 
 from common.correction import group_rows
-from common.federated_evaluation.between import feature_sums
+from common.federated_evaluation.between import BatchSums
 
 
 def separation_sums(
     cells: np.ndarray, batches: np.ndarray, cell_types: np.ndarray, n_cells: int
 ) -> tuple[float, float]:
-    """What one site adds: variance between types within batches, and of all, over ``n_cells``.
+    """What one site adds: scatter between types within batches, and of all, over ``n_cells``.
 
     Parameters
     ----------
@@ -29,9 +29,11 @@ def separation_sums(
         types = [rows for (name, _), rows in groups.items() if name == batch and len(rows) > 1]
         if len(types) < 2:
             continue
-        n = sum(map(len, types))
-        centred = cells - cells[np.concatenate(types)].mean(axis=0)
-        _, scatter, within = feature_sums(centred, types, 1)
-        between += scatter - (1 - 1 / n) * within
+        inside = cells[np.concatenate(types)]
+        scatter = float(((inside - inside.mean(axis=0)) ** 2).sum())
+        # As much scatter between types as lies there on average, had they all one distribution.
+        by_chance = 1 - 1 / len(inside)
+        within = sum(len(rows) * BatchSums.of(cells, [rows]).within for rows in types)
+        between += scatter - by_chance * within
         total += scatter
     return between / n_cells, total / n_cells

@@ -9,9 +9,9 @@ RUN_EVALUATION = """
 <div class="note warn"><p><strong>Not evaluated.</strong> {{ summed.reason }}.</p></div>
 {% else %}
 <p class="soft">Of all {{ summed.n_cells|number }} cells of {{ summed.n_sites }} sites, none of
-which left its site; batches are compared within cell types on
-{{ summed.n_cells_compared|number }} of them. Labels are the sites' own, and have steered the
-correction. ↑ higher is better, ↓ lower.</p>
+which left its site. Batches are compared within cell types that
+{{ summed.settings.least_sites_of_a_type }} sites hold, each batch and each type counting alike.
+Labels are the sites' own, and have steered the correction. ↑ higher is better, ↓ lower.</p>
 {% for version, one in summed.scores.items() if one.reason and version != "uncorrected" %}
 <div class="note bad"><p><strong>{{ version|capitalize }} is no correction:</strong>
 {{ one.reason }}.</p></div>
@@ -45,7 +45,7 @@ below these means has not learned what is common to cells of one type.</li></ul>
 <div class="scroll" tabindex="0" role="region" aria-label="Scores by sums over sites, by cell type">
 <table class="sortable">
 <caption>By cell type, before → after, in principal components of expression</caption>
-<thead><tr><th scope="col">Cell type</th><th scope="col" class="number">Cells</th>
+<thead><tr><th scope="col">Cell type</th>
 <th scope="col" class="number">Batches</th>
 {% for name in ("batch_share", "batch_share_of_products") %}{% for version in summed.versions[1:] %}
 <th scope="col" class="number">{{ summed.figures[name].title }}
@@ -53,7 +53,6 @@ below these means has not learned what is common to cells of one type.</li></ul>
 </tr></thead>
 <tbody>{% for name, about in summed.per_type.items() %}
 <tr><th scope="row" class="name">{{ name }}</th>
-<td class="number" data-value="{{ about.n_cells }}">{{ about.n_cells|number }}</td>
 <td class="number">{{ about.n_batches }}</td>
 {% for figure in ("batch_share", "batch_share_of_products") %}
 {% for version in summed.versions[1:] %}

@@ -17,10 +17,10 @@ from common.errors import SecureSumError, SyncytiumError
 from common.federated_evaluation.axes import N_AXES, axes_of
 from common.federated_evaluation.centres import packed_centres
 from common.federated_evaluation.figures import (
-    Counts,
+    Sums,
     batch_figures,
     centres_of,
-    mean_over_cells,
+    mean_over_types,
     probes_of,
     type_figures,
 )
@@ -102,26 +102,35 @@ class Evaluation:
             )
         types, left_out = self.types_of_enough_sites(sites)
         axes = self.axes(types, state)
-        few = f"fewer than {self.config.min_sites} sites have {LEAST_CELLS} cells of it in a batch"
+        few = f"fewer than {self.least_sites} sites have {LEAST_CELLS} cells of it in a batch"
         for name, n_sites in zip(types, axes.values["n_holders"], strict=True):
-            if n_sites < self.config.min_sites:
+            if n_sites < self.least_sites:
                 left_out[name] = few
         types = [name for name in types if name not in left_out]
-        moments = self.moments(types, axes)
-        by_type = moments.values["n_cells"]
-        counts = Counts(self.n_cells, by_type, moments.values["n_batches"])
-        figures = type_figures(moments.values, self.views, counts)
+        moments = self.moments(types, axes).values
+        figures = type_figures(moments, self.views, moments["n_batches"])
         by_view: dict[View, dict[str, list[float | None]]] = {view: {} for view in self.views}
         if types:
-            by_view = self.batches(types, moments, axes, counts, figures)
-        return self.result(axes, types, left_out, counts, figures, by_view)
+            by_view = self.batches(types, moments, axes, figures)
+        compared = dict(zip(types, moments["n_batches"].astype(int).tolist(), strict=True))
+        return self.result(axes, compared, left_out, figures, by_view)
+
+    @property
+    def least_sites(self) -> int:
+        """Sites that must hold a type: ``min-sites``, and one more than two.
+
+        A reference shows the mean of one batch of its type, so that a sum over two sites would show
+        the other's.
+        """
+        masked = self.config.secure_sum != "off"
+        return max(self.config.min_sites, 3) if masked else self.config.min_sites
 
     def types_of_enough_sites(
         self, sites: list[SiteDescription]
     ) -> tuple[list[str], dict[str, str]]:
-        """Types that ``min-sites`` sites have named, and why the others are left out."""
+        """Types that enough sites have named, and why the others are left out."""
         holders = Counter(name for site in sites for name in site.cell_types)
-        least = self.config.min_sites
+        least = self.least_sites
         left_out = {t: f"fewer than {least} sites hold it" for t, n in holders.items() if n < least}
         return sorted(set(holders) - set(left_out)), left_out
 
@@ -154,35 +163,35 @@ class Evaluation:
     def batches(
         self,
         types: list[str],
-        moments: Summed,
+        moments: Sums,
         axes: Summed,
-        counts: Counts,
         figures: dict[View, dict[str, Any]],
     ) -> dict[View, dict[str, list[float | None]]]:
         """How far batches of a type differ; adds the probe to ``figures``."""
         latent_mean = axes.values["latent"] * self.n_cells / axes.count("n_cells")
-        centres = packed_centres(centres_of(moments.values, self.views, counts, latent_mean))
+        n_batches = moments["n_batches"]
+        centres = packed_centres(centres_of(moments, self.views, n_batches, latent_mean))
         values = {**self.asked, "types": types, "latent_dim": self.preset.shape.latent_dim}
         arrays = {"centres": centres}
         features = self.session.sum("evaluation_features", values=values, arrays=arrays).values
-        probes = probes_of(features, self.views, counts)
+        probes = probes_of(features, self.views, n_batches)
         arrays["whiteners"] = {view.name: probe.whitener for view, probe in probes.items()}
         last = self.session.sum("evaluation_probe", values=values, arrays=arrays).values
-        by_view = batch_figures(features, self.views, counts)
+        by_view = batch_figures(features, self.views, n_batches)
         for number, view in enumerate(self.views):
             figures[view] |= {
-                name: mean_over_cells(by_type, counts) for name, by_type in by_view[view].items()
+                name: mean_over_types(by_type) for name, by_type in by_view[view].items()
             }
-            within = last["probe_within"][:, number]
-            figures[view]["batch_probe"] = probes[view].explained(within, counts)
+            within, chance = (last[f"probe_{kind}"][:, number] for kind in ("within", "chance"))
+            probe = probes[view].explained(within, chance, n_batches)
+            figures[view]["batch_probe"] = probe
         return by_view
 
     def result(
         self,
         axes: Summed,
-        types: list[str],
+        n_batches: dict[str, int],
         left_out: dict[str, str],
-        counts: Counts,
         figures: dict[View, dict[str, Any]],
         by_view: dict[View, dict[str, list[float | None]]],
     ) -> dict[str, Any]:
@@ -203,7 +212,6 @@ class Evaluation:
             "evaluated": True,
             "n_sites": axes.n_sites,
             "n_cells": axes.count("n_cells"),
-            "n_cells_compared": int(counts.by_type.sum()),
             "versions": list(versions),
             "scores": {
                 version: score(by_version[version], by_version[UNCORRECTED], reconstruction)
@@ -213,8 +221,7 @@ class Evaluation:
             "overall": overall,
             "per_type": {
                 name: {
-                    "n_cells": int(counts.by_type[row]),
-                    "n_batches": int(counts.batches[row]),
+                    "n_batches": n,
                     **{
                         space: {
                             view.version: {
@@ -226,7 +233,7 @@ class Evaluation:
                         for space in SPACES
                     },
                 }
-                for row, name in enumerate(types)
+                for row, (name, n) in enumerate(n_batches.items())
             },
             "types_left_out": left_out,
             "figures": {name: asdict(figure) for name, figure in FIGURES.items()},
@@ -234,6 +241,6 @@ class Evaluation:
                 "principal_components": N_AXES,
                 "fourier_features": N_FEATURES,
                 "least_cells_of_a_batch": LEAST_CELLS,
-                "least_sites_of_a_type": self.config.min_sites,
+                "least_sites_of_a_type": self.least_sites,
             },
         }
