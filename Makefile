@@ -58,6 +58,7 @@ bench: install
 	$(BIN)/python -m bench.federated_vs_pooled $(DATA)
 	$(BIN)/python -m bench.own_signal $(DATA)
 	$(BIN)/python -m bench.scenarios $(DATA)
+	$(BIN)/python -m bench.federated_evaluation $(DATA)
 
 # Reference pages that are made from the code: docs/settings.md, docs/wire.md.
 docs: install

@@ -20,6 +20,7 @@ PHASES = {
     "latents": "decoder and reference means",
     "remainders": "what the network does not encode",
     "correct": "sites correct their cells",
+    "evaluation_axes": "evaluating the correction",
 }
 
 

@@ -23,6 +23,7 @@ from cli.superlink import own_superlink, tail
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
+from report.federated_evaluation import federated_evaluation, summary
 from server.frozen import frozen_model, require_frozen_settings
 from server.runs import stopped_run
 
@@ -289,7 +290,7 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     if not result:
         screen.print("The run is finished; its folder is on the coordinator's machine.")
         return
-    n_sites = len(set(result["sites"]) - set(result.get("lost_sites", {})))
+    n_sites = result["n_sites_corrected"]
     stopped = result.get("stopped_early")
     rounds = f"{result.get('n_rounds', 0)} rounds"
     if frozen := result.get("frozen"):
@@ -315,6 +316,10 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
             "[yellow]no cell type is shared by two batches: the correction is the identity, the "
             "output is log1p CP10k unchanged[/]"
         )
+    if (evaluated := federated_evaluation(out)) is not None:
+        good = evaluated["evaluated"] and all(s["value"] for s in evaluated["scores"].values())
+        for sentence in summary(evaluated):
+            screen.print(f"[{'cyan' if good else 'yellow'}]by sums[/] {escape(sentence)}")
     # Real sites keep theirs.
     simulated = (out / "sites").is_dir()
     cells = (

@@ -152,6 +152,7 @@ class RunConfig(Settings):
     local_epochs: int = Field(0, ge=0, description="passes over a site's cells in each round")
     batch_size: int = Field(0, ge=0, description="cells per step")
     learning_rate: float = Field(0.0, ge=0, description="Adam's")
+    kl_weight: float = Field(0.0, ge=0, description="of the KL divergence, in the loss")
     hidden: str = Field("", pattern=r"^(\d+(,\d+)*)?$", description="layer widths, as '800,800'")
     latent_dim: int = Field(0, ge=0, description="latent dimensions")
     patience: int = Field(5, ge=0, description="rounds without a better validation loss; 0 = never")
@@ -187,6 +188,9 @@ class RunConfig(Settings):
     min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
     output: Literal["decoded", "residual", "both"] = Field(
         "decoded", description="decode(z'), or residual, which keeps the cell's own signal, or both"
+    )
+    evaluate: bool = Field(
+        True, description="score the correction in the end by sums over sites: docs/evaluation.md"
     )
     seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
 

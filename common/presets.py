@@ -151,7 +151,7 @@ def resolve(config: RunConfig) -> Preset:
     shape = {"hidden": hidden, "latent_dim": config.latent_dim}
     training = {
         key: getattr(config, key)
-        for key in ("rounds", "local_epochs", "batch_size", "learning_rate")
+        for key in ("rounds", "local_epochs", "batch_size", "learning_rate", "kl_weight")
     }
     if config.batch_size == 1:
         raise ConfigError("batch-size = 1: a mini-batch needs at least 2 cells")

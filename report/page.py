@@ -9,6 +9,7 @@ from typing import Any
 
 from report.templates.parts import FRAME, PARTS
 from report.templates.run_details import RUN_DETAILS
+from report.templates.run_evaluation import RUN_EVALUATION
 from report.templates.run_page import RUN_PAGE
 from report.templates.run_results import RUN_RESULTS
 from report.templates.script import SCRIPT
@@ -21,6 +22,7 @@ TEMPLATES = {
     "parts": PARTS,
     "run": RUN_PAGE,
     "run_results": RUN_RESULTS,
+    "run_evaluation": RUN_EVALUATION,
     "run_details": RUN_DETAILS,
     "site": SITE_PAGE,
 }

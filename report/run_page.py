@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import SyncytiumError
 from report import page, recovery
 from report.corrected_files import corrected_files
+from report.federated_evaluation import rows, summary
 from report.label_note import label_note
 from report.loss_chart import HEIGHT, RIGHT, WIDTH, loss_chart
 from report.pictures import SHOWN, Pictures, make_pictures, seen_by_scores
@@ -130,6 +131,9 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "shown": shown,
         "no_pictures": no_pictures,
         **_scores(evaluation),
+        "summed": record.federated,
+        "summed_summary": summary(record.federated) if record.federated else [],
+        "summed_rows": rows(record.federated) if (record.federated or {}).get("evaluated") else {},
         "rounds": record.rounds,
         "void_rounds": [line for line in record.rounds if "void" in line],
         "chart": loss_chart(record.rounds, kept),
@@ -219,6 +223,7 @@ def _sections(record: RunRecord) -> list[tuple[str, str]]:
         (True, "verdict", "Verdict"),
         (finished, "pictures", "Before and after"),
         (record.evaluation, "scores", "Scores"),
+        (record.federated, "federated", "Scores by sums"),
         (True, "training", "Training"),
         (True, "sent", "What left the sites"),
         (True, "details", "Details"),

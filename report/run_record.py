@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from common.errors import InputError
 from common.logs import LOG
+from report.federated_evaluation import federated_evaluation
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class RunRecord:
         Lines of ``log.jsonl`` that end a phase, with its seconds.
     evaluation
         ``evaluation.json``; None where the run was not scored.
+    federated
+        ``federated_evaluation.json``; None where the run was to do without.
     """
 
     path: Path
@@ -35,6 +38,7 @@ class RunRecord:
     messages: list[dict[str, Any]]
     phases: list[dict[str, Any]]
     evaluation: dict[str, Any] | None
+    federated: dict[str, Any] | None
 
     @classmethod
     def read(cls, path: Path, run: dict[str, Any] | None = None) -> Self:
@@ -59,6 +63,7 @@ class RunRecord:
             messages=json_lines(path / "ledger.jsonl"),
             phases=[e for e in json_lines(path / LOG) if e.get("event") == "phase done"],
             evaluation=_json(path / "evaluation.json"),
+            federated=federated_evaluation(path),
         )
 
     @property

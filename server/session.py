@@ -98,6 +98,15 @@ class Session:
                 self.federation.wait_for_lost()
                 self._renew()
 
+    def complete(self) -> bool:
+        """Whether no site is lost, or no sum could show one.
+
+        Lost sites that are back are taken in again where the run does so.
+        """
+        if self.config.on_site_error == "continue" and self.config.readmit:
+            self._readmit()
+        return not (self._sums.masks and self.federation.losses.open)
+
     def _readmit(self) -> None:
         # Only all together: a second set of sites in the sums of the same cells would show a part.
         if self.federation.losses.open and self.federation.all_returned():

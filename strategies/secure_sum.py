@@ -13,6 +13,7 @@ from flwr.app import Message, RecordDict
 from common.errors import SecureSumError
 from common.secure.backend import Parcel, SumBackend, SumContext
 from common.secure.fields import Shapes, n_words, unpack
+from common.wire import phase_of
 from strategies.phase import PhaseStrategy, message_to
 from strategies.records import arrays_of, content_digest, context_value, to_record, values_of
 
@@ -126,6 +127,7 @@ class SecureSum(PhaseStrategy[Summed]):
         """The backend's next trip, to the sites that answered the one before."""
         self._take(replies)
         self._enough(replies)
+        self._all_or_none()
         self._trip = next(self._trips, None)
         if self._trip is None:
             return []
@@ -167,6 +169,16 @@ class SecureSum(PhaseStrategy[Summed]):
     def _unpack(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         context = self._context
         return unpack(self.phase, vector, self._shapes, context.n_sites, context.ring_bits)
+
+    def _all_or_none(self) -> None:
+        """Before any site is asked to open what it would refuse to."""
+        may_lose = phase_of(self.phase).may_lose or not self.backend.masks
+        n_answered, n_asked = len(self._uploads), self._context.n_sites
+        if not may_lose and n_answered < n_asked:
+            raise SecureSumError(
+                f"{self.phase}: {n_answered} of {n_asked} sites answered, and beside earlier sums "
+                "the sum over them would show the others' part"
+            )
 
     def _enough(self, uploads: Any) -> None:
         if len(uploads) < max(self.min_sites, 1):

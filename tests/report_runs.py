@@ -1,12 +1,14 @@
 """Run folders for pages that no real run would fill so fast: many sites, names that bite."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common.config import RunConfig
+from common.federated_evaluation.scores import FIGURES
 from common.wire import PHASES, Masked
 from report.run_evaluation import Gathered
 
@@ -67,6 +69,7 @@ def made_up_run(
     done = {"event": "phase done", "seconds": 2.5, "round": 0}
     _lines(folder / "log.jsonl", [{**done, "phase": p} for p in ("describe", "fit", "correct")])
     _json(folder / "evaluation.json", _evaluation(types))
+    _json(folder / "federated_evaluation.json", federated(types))
     (folder / "sites").mkdir()
     return folder
 
@@ -97,6 +100,7 @@ def failed_run(folder: Path, **entries: Any) -> Path:
         run.pop(name, None)
         _json(folder / "run.json", run)
     (folder / "evaluation.json").unlink()
+    (folder / "federated_evaluation.json").unlink()
     return folder
 
 
@@ -175,6 +179,38 @@ def _evaluation(types: list[str]) -> dict[str, Any]:
         "per_type": {name: {"n_cells": 9, "n_batches": 2, "scores": purity} for name in types},
         "note": "Labels steer the correction and also score it.",
         "seconds": 3.2,
+    }
+
+
+def federated(types: list[str]) -> dict[str, Any]:
+    """A federated evaluation of both outputs, of which one is worth nothing."""
+    versions = ("uncorrected", "decoded", "residual")
+    by_version = {
+        version: dict.fromkeys(FIGURES, 0.4 / number)
+        for number, version in enumerate(versions, start=1)
+    }
+    spaces = dict.fromkeys(("expression", "latent"), by_version)
+    return {
+        "evaluated": True,
+        "n_sites": 40,
+        "n_cells": 12_345,
+        "versions": list(versions),
+        "scores": {
+            "uncorrected": {"value": 0.6, "reason": ""},
+            "decoded": {"value": 0.8, "reason": ""},
+            "residual": {"value": 0.0, "reason": f"they were mixed {BITING}"},
+        },
+        "reconstruction": {
+            "reconstruction": 0.31,
+            "validation_reconstruction": None,
+            "means_reconstruction": 0.24,
+        },
+        "overall": spaces,
+        "per_type": {name: {"n_batches": 41, **spaces} for name in types[3:]},
+        "types_left_out": dict.fromkeys(types[:3], "fewer than 3 sites hold it"),
+        "figures": {name: asdict(figure) for name, figure in FIGURES.items()},
+        "settings": {"least_sites_of_a_type": 3},
+        "seconds": 2.5,
     }
 
 

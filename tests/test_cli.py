@@ -330,6 +330,7 @@ def test_the_end_of_a_run_says_what_was_lost(capsys, tmp_path):
         "stopped_early": 6,
         "kept_round": 1,
         "n_corrected": 1234,
+        "n_sites_corrected": 2,
         "n_shifted": 0,
         "n_genes": 40,
         "unshifted_types": {"B": "held by one batch only"},

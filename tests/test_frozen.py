@@ -53,9 +53,9 @@ def test_model_genes_and_scaling_are_the_bundles(folder):
 
 def test_nothing_is_trained_and_nothing_of_genes_is_summed(folder):
     phases = {line["phase"] for line in lines(folder / "second/ledger.jsonl")}
-    assert phases == {
-        "describe", "identities", "offers", "reveal", "peaks", "latents", "correct"
-    }  # fmt: skip
+    corrected = {"describe", "identities", "offers", "reveal", "peaks", "latents", "remainders"}
+    evaluated = {f"evaluation_{what}" for what in ("axes", "moments", "features", "probe")}
+    assert phases == {*corrected, "correct", *evaluated}
     run = run_json(folder / "second")
     assert run["status"] == "finished"
     assert run["frozen"]["run"] == "7"

@@ -7,7 +7,16 @@ import pytest
 
 from common.wire import PHASES
 
-WITH_TORCH = {"principal_axes", "fit", "latents", "remainders", "correct", "partial_sums"}
+WITH_TORCH = {
+    "principal_axes",
+    "fit",
+    "latents",
+    "remainders",
+    "correct",
+    "partial_sums",
+    "evaluation_axes",
+    "evaluation_moments",
+}
 SCRIPT = """
 import importlib, sys
 import client.app

@@ -75,7 +75,13 @@ def test_a_site_lost_within_a_run_may_be_missed(tmp_path):
 
 def test_what_would_show_a_lost_sites_expression_is_over_the_same_sites(tmp_path):
     """The sums of scaled expression are those of the moments, in other units."""
-    assert [name for name, phase in PHASES.items() if not phase.may_lose] == ["principal_axes"]
+    assert [name for name, phase in PHASES.items() if not phase.may_lose] == [
+        "principal_axes",
+        "evaluation_axes",
+        "evaluation_moments",
+        "evaluation_features",
+        "evaluation_probe",
+    ]
     own = record(tmp_path)
     summed(own, "1")
     with pytest.raises(PolicyError, match="principal_axes is summed over a, b, c, d,"):

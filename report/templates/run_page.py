@@ -3,6 +3,7 @@
 RUN_PAGE = """
 {% extends "frame" %}
 {% import "run_results" as results with context %}
+{% import "run_evaluation" as evaluation_parts with context %}
 {% import "run_details" as details with context %}
 {% block top %}
 <h1>{{ title }} <span class="state {{ tone }}">{{ run.status }}</span></h1>
@@ -23,6 +24,7 @@ Run <code>{{ run.run_id }}</code>{% if run.resumed %}, resumed
 {{ results.verdict() }}
 {% if run.status == "finished" %}{{ results.umaps() }}{% endif %}
 {% if evaluation %}{{ results.scores() }}{% endif %}
+{% if summed %}{{ evaluation_parts.federated() }}{% endif %}
 {{ results.training() }}
 {{ details.sent() }}
 {{ details.details() }}

@@ -42,8 +42,10 @@ killed.</p>
 <p>The run was not scored. <code>syncytium evaluate</code> with its folder scores it, and
 <code>syncytium report</code> then makes this page again.</p>
 {% elif run.status == "finished" %}
-<p>The coordinator has no cells and so no scores. Each site has pictures of its own cells, before
-and after, in <code>report.html</code> in its <code>output-dir</code>.</p>
+<p>{% if summed and summed.evaluated %}{% for sentence in summed_summary %}{{ sentence }}.
+{% endfor %}<a href="#federated">What these figures mean.</a>{% else %}The coordinator has no cells,
+and there are no scores by sums over sites.{% endif %} Each site has pictures of its own cells,
+before and after, in <code>report.html</code> in its <code>output-dir</code>.</p>
 {% else %}
 <p>There is none: the run did not finish.</p>
 {% endif %}

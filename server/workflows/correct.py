@@ -32,6 +32,7 @@ from server.frozen import FrozenModel, frozen_model
 from server.rounds import Rounds
 from server.runs import RunFolder
 from server.session import Session
+from server.workflows.evaluation import evaluate
 from strategies.by_name import enough_for
 from strategies.describe import Describe, SiteDescription
 from strategies.private_max import private_max
@@ -53,7 +54,9 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     types, alone = workflow.shared_types(sites)
     state, references = workflow.latents(state, panel, n_cells, workflow.maxima(types))
     references = workflow.remainders(state, panel, references)
-    workflow.correct(state, panel, references, types, alone)
+    n_cells = workflow.correct(state, panel, references, types, alone)
+    if config.evaluate:
+        evaluate(workflow.session, config, workflow.preset, folder, sites, state, panel, n_cells)
 
 
 @dataclass
@@ -294,8 +297,8 @@ class Correct:
         references: dict[str, Reference],
         types: list[str],
         alone: list[str],
-    ) -> None:
-        """Publish the bundle and have every site write its corrected file."""
+    ) -> int:
+        """Publish the bundle and have every site write its corrected file; cells written."""
         versions = self.folder.versions
         frozen = {"frozen": self.folder.entry("frozen", {})} if self.frozen else {}
         card = card_of(self.config, self.preset, run=self.run_id, versions=versions, **frozen)
@@ -317,6 +320,8 @@ class Correct:
         counts = ("n_shifted", "n_predicted", "n_nearest", "n_unlabelled", "n_unsure")
         self.folder.note(
             n_corrected=summed.count("n_cells"),
+            n_sites_corrected=summed.n_sites,
             **{name: summed.count(name) for name in counts},
             identity=not summed.count("n_shifted"),
         )
+        return summed.count("n_cells")

@@ -1,0 +1,167 @@
+"""Does the federated evaluation rank runs as the pooled metrics of mixing do?
+
+Runs of different quality over the same cells, a site per batch: other settings, less training, half
+a correction, none; and two controls that mix perfectly and are worth nothing: a network that was
+not trained, and one that collapsed under its KL weight. Each is scored twice: by masked sums at the
+end of the run, and by kNN metrics and silhouettes on all cells together.
+
+`python -m bench.federated_evaluation DATA_DIR [DATASET ...]`.
+"""
+
+import importlib.util
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata, spearmanr
+
+from bench.report import keep
+from common.data.split import split_file
+from report.federated_evaluation import FILE
+from report.run_evaluation import evaluate_run
+
+DATASETS = ("pancreas_human_3study_mini", "cellline_mixology_5batch")
+FEDSCGEN = {"preset": "fedscgen"}
+RUNS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "means alone": {"alignment": "mean"},
+    "no smoothing": {"smoothing": 0.0},
+    "full smoothing": {"smoothing": 1.0},
+    "means alone, no smoothing": {"alignment": "mean", "smoothing": 0.0},
+    "10 latents": {"latent-dim": 10},
+    "3 latents, means alone": {"latent-dim": 3, "alignment": "mean"},
+    "1 round": {"rounds": 1},
+    "KL weight 0.1": {"kl-weight": 0.1},
+    "large batches alone are references": {"min-reference-cells": 90},
+    "nothing corrected": {"min-reference-cells": 10**6},
+    "fedscgen": FEDSCGEN,
+    "fedscgen, 2 rounds": {**FEDSCGEN, "rounds": 2},
+    "fedscgen, 1 epoch": {**FEDSCGEN, "rounds": 1, "local-epochs": 1},
+    "fedscgen, covariances": {**FEDSCGEN, "alignment": "covariance"},
+    "fedscgen, 3 latents": {**FEDSCGEN, "latent-dim": 3},
+}
+CONTROLS: dict[str, dict[str, Any]] = {
+    "untrained": {**FEDSCGEN, "rounds": 1, "local-epochs": 1, "learning-rate": 1e-9},
+    "collapsed": {**FEDSCGEN, "kl-weight": 100.0},
+}
+# What judges mixing in the table of `syncytium evaluate`, within cell types where it can.
+POOLED = ("entropy_of_batch_mixing", "ilisi", "kbet_per_type", "silhouette_batch")
+OUTPUTS = ("decoded", "residual")
+LEAST = 0.8
+
+
+def run_in_process(out: Path, data: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """A run without Flower's processes, whose start takes longer than a small run; ``run.json``."""
+    # By its path: "tests" is no package, and some dependency brings one of that name.
+    path = Path(__file__).parent.parent / "tests" / "in_process.py"
+    spec = importlib.util.spec_from_file_location("in_process", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    n_sites = len(list(data.glob("*.h5ad")))
+    module.run_in_process(out, n_sites, data=str(data), **{"n-sites": n_sites}, **settings)
+    return json.loads((out / "run.json").read_text())
+
+
+def scored(data: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Both evaluations of one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, start = Path(folder) / "run", time.perf_counter()
+        run = run_in_process(out, data, {"output": "both", **settings})
+        run_seconds = time.perf_counter() - start
+        federated = json.loads((out / FILE).read_text())
+        if not federated["evaluated"]:
+            raise RuntimeError(federated["reason"])
+        pooled = evaluate_run(out)
+    return {
+        "rounds": run.get("stopped_early") or run["n_rounds"],
+        "seconds": federated["seconds"],
+        "run_seconds": round(run_seconds, 2),
+        "pooled_seconds": pooled["seconds"],
+        "reconstruction": federated["reconstruction"],
+        "federated": {
+            output: {
+                "score": federated["scores"][output]["value"],
+                "reason": federated["scores"][output]["reason"],
+                **federated["overall"]["expression"][output],
+                **{f"latent_{k}": v for k, v in federated["overall"]["latent"][output].items()},
+            }
+            for output in OUTPUTS
+        },
+        "pooled": {
+            output: {name: one["value"] for name, one in pooled["overall"][output].items()}
+            for output in OUTPUTS
+        },
+    }
+
+
+def compare(runs: dict[str, dict[str, Any]], output: str) -> dict[str, Any]:
+    """Rank correlations over the runs, and where the controls come."""
+    names = [name for name in runs if name not in CONTROLS]
+
+    def column(kind: str, figure: str, among: list[str]) -> np.ndarray:
+        values = [runs[name][kind][output][figure] for name in among]
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+    def spearman(figure: str, sign: int, among: list[str]) -> dict[str, float]:
+        own = sign * column("federated", figure, among)
+        pooled = {name: column("pooled", name, among) for name in POOLED}
+        # A score that is not defined is the worst.
+        pooled = {k: np.nan_to_num(v, nan=-1.0) for k, v in pooled.items()}
+        mean_rank = np.mean([rankdata(values) for values in pooled.values()], axis=0)
+        return {
+            name: round(float(spearmanr(own, values).statistic), 3)
+            for name, values in {**pooled, "mean_rank": mean_rank}.items()
+        }
+
+    scores = {name: runs[name]["federated"][output]["score"] for name in runs}
+    order = sorted(scores, key=lambda name: scores[name], reverse=True)
+    return {
+        "order": order,
+        "scores": scores,
+        "spearman": spearman("score", 1, names),
+        "spearman_by_figure": {
+            f"{space}{figure}": spearman(f"{space}{figure}", -1, names)
+            for space in ("", "latent_")
+            for figure in ("batch_share", "batch_share_of_products", "batch_probe")
+        },
+        # The controls mix well by every such metric: only the score knows them.
+        "spearman_with_controls_of_batch_share": spearman("batch_share", -1, list(runs)),
+        "controls_last": set(order[-len(CONTROLS) :]) == set(CONTROLS),
+    }
+
+
+def main(data_dir: Path, datasets: tuple[str, ...]) -> None:
+    results, claims = {}, {}
+    for dataset in datasets:
+        with tempfile.TemporaryDirectory() as folder:
+            sites = Path(folder) / "sites"
+            split_file(data_dir / f"{dataset}.h5ad", "batch", sites)
+            runs = {}
+            for name, settings in {**RUNS, **CONTROLS}.items():
+                runs[name] = scored(sites, settings)
+                print(dataset, name, runs[name]["federated"]["decoded"]["score"], flush=True)
+        by_output = {output: compare(runs, output) for output in OUTPUTS}
+        seconds = [run["seconds"] for run in runs.values()]
+        results[dataset] = {
+            "median_seconds": statistics.median(seconds),
+            "median_run_seconds": statistics.median(run["run_seconds"] for run in runs.values()),
+            "comparison": by_output,
+            "runs": runs,
+        }
+        for output, found in by_output.items():
+            rho = found["spearman"]["mean_rank"]
+            claims[
+                f"{dataset}, {output}: Spearman {rho:.2f} with the mean rank of pooled mixing over "
+                f"{len(RUNS)} runs"
+            ] = rho >= LEAST
+            claims[f"{dataset}, {output}: untrained and collapsed last"] = found["controls_last"]
+    keep("federated_evaluation", {"settings": {**RUNS, **CONTROLS}, **results, "claims": claims})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).absolute(), tuple(sys.argv[2:]) or DATASETS)

@@ -1,0 +1,1 @@
+"""How good a correction is, from sums over sites alone: what a site adds, what the sums give."""
