@@ -19,7 +19,10 @@ PHASES = {
     "peaks": "finding the largest batches",
     "latents": "decoder and reference means",
     "correct": "sites correct their cells",
-    "evaluation_axes": "evaluating the correction",
+    "evaluation_axes": "evaluation: reconstruction, principal axes",
+    "evaluation_moments": "evaluation: moments of cell types",
+    "evaluation_features": "evaluation: differences between batches",
+    "evaluation_probe": "evaluation: a probe of batches",
 }
 
 
