@@ -20,7 +20,10 @@ PHASES = {
     "latents": "decoder and reference means",
     "remainders": "what the network does not encode",
     "correct": "sites correct their cells",
-    "evaluation_axes": "evaluating the correction",
+    "evaluation_axes": "evaluation: reconstruction, principal axes",
+    "evaluation_moments": "evaluation: moments of cell types",
+    "evaluation_features": "evaluation: differences between batches",
+    "evaluation_probe": "evaluation: a probe of batches",
 }
 
 
