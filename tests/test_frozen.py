@@ -13,9 +13,10 @@ from common.alignment import covariance
 from common.bundle import Bundle
 from common.config import RunConfig
 from common.correction import group_rows
-from common.errors import ConfigError, GeneError, InputError, RunError
+from common.errors import ConfigError, GeneError, InputError, RunError, SiteFailure
 from common.smoothing import smoothed
 from server.frozen import frozen_model
+from tests.real_sites import real_sites, run
 from tests.small_sites import federate, leftovers, lines, run_json, site, three_sites, write_sites
 
 UNTRAINED = dict.fromkeys(("rounds", "hidden", "latent_dim", "n_top_genes", "batch_size"))
@@ -56,12 +57,12 @@ def test_nothing_is_trained_and_nothing_of_genes_is_summed(folder):
     corrected = {"describe", "identities", "offers", "reveal", "peaks", "latents", "remainders"}
     evaluated = {f"evaluation_{what}" for what in ("axes", "moments", "features", "probe")}
     assert phases == {*corrected, "correct", *evaluated}
-    run = run_json(folder / "second")
-    assert run["status"] == "finished"
-    assert run["frozen"]["run"] == "7"
-    assert "n_rounds" not in run
-    assert run["n_genes"] == 40
-    assert run["n_corrected"] == 298 + 140
+    second = run_json(folder / "second")
+    assert second["status"] == "finished"
+    assert second["frozen"]["run"] == "7"
+    assert "n_rounds" not in second
+    assert second["n_genes"] == 40
+    assert second["n_corrected"] == 298 + 140
     text = (folder / "second/report.html").read_text()
     assert "None: the model is that of run <code>7</code>" in text
     assert leftovers(folder / "second") == []
@@ -143,8 +144,8 @@ def test_a_site_that_lacks_genes_is_padded_up_to_a_share(folder, tmp_path):
     genes = Bundle.load(folder / "first/bundle").panel.genes
     sites[3] = sites[3][:, [g for g in sites[3].var_names if g not in genes[:10]]].copy()
     data = write_sites(tmp_path / "data", sites)
-    run = frozen(tmp_path / "out", data, 4, folder / "first/bundle")
-    assert run["padded"] == {"site-1": 0, "site-2": 0, "site-3": 0, "site-4": 0.25}
+    padded = frozen(tmp_path / "out", data, 4, folder / "first/bundle")
+    assert padded["padded"] == {"site-1": 0, "site-2": 0, "site-3": 0, "site-4": 0.25}
     about = anndata.read_h5ad(tmp_path / "out/sites/site-4/corrected.h5ad").uns["syncytium"]
     assert list(about["padded_genes"]) == list(genes[:10])
     with pytest.raises(GeneError, match=r"site 'site-4' lacks 10 of the 40 .*max-padded = 0\.2"):
@@ -273,3 +274,19 @@ def test_the_command_takes_a_relative_path_and_checks_it_first(
         execute({"model": "first/bundle"}, tmp_path / "other", superlink="here")
     assert len(submitted) == 1
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("differences", ["refuse", "warn"])
+def test_real_sites_decide_whether_a_new_one_may_be_summed_with_them(tmp_path, differences):
+    """The sums over four, less those over three, would be the fourth's."""
+    sites = real_sites(tmp_path, ["bern", "chur", "genf", "lugano"], differences=differences)
+    configs = list(sites.values())
+    run(tmp_path / "first", configs[:3])
+    left_out = {key: RunConfig.model_fields[key].default for key in UNTRAINED}
+    settings = {**left_out, "model": str(tmp_path / "first/bundle"), "run_id": 8}
+    if differences == "warn":
+        done = run(tmp_path / "second", configs, **settings)
+        assert (done["status"], done["n_corrected"]) == ("finished", 4 * 60)
+        return
+    with pytest.raises(SiteFailure, match="policy rule differences: before peaks these cells were"):
+        run(tmp_path / "second", configs, **settings)
