@@ -53,7 +53,7 @@ bench: install
 	$(BIN)/python -m bench.many_nodes
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.demo
-	$(BIN)/python -m bench.federated_vs_pooled $(DATA)
+	$(BIN)/python -m bench.correction $(DATA)
 
 # Reference pages that are made from the code: docs/settings.md, docs/wire.md.
 docs: install

@@ -36,7 +36,7 @@ SHORT = {
 }
 TITLES = {
     "labelled": "All labels known.",
-    "held_out": "20 % of the cells at each site without a label; only these are scored, by true ones.",
+    "held_out": "20 % of the cells at each site unlabelled; only these scored, by true labels.",
 }
 
 
