@@ -13,6 +13,7 @@ components).
 """
 
 import argparse
+import functools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,9 +78,18 @@ PRODUCT = (
     "server/workflows/correct.py",
     "strategies/*.py",
 )
-PEERS = ("bench/scgen/*", "bench/harmony/run.py", "bench/environments.py")
+PEERS = (
+    "bench/corrections.py",
+    "bench/scgen/run.py",
+    "bench/scgen/requirements.txt",
+    "bench/harmony/run.py",
+    "bench/environments.py",
+)
 # Settings that change a corrected matrix, whatever else a version may have.
 DECIDING = ("n-top-genes", "gene-join", "min-reference-cells", "strategy", "ring-bits")
+
+# What a process runs is what it read when it started.
+code_of = functools.cache(code_digest)
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ def _decides(cells: Cells, name: str, method: Method) -> dict[str, Any]:
     decides: dict[str, Any] = {
         "cells": [cells.digest, cells.site_key],
         "method": [name, method.settings],
-        "prepared": code_digest(PREPARED),
+        "prepared": code_of(PREPARED),
     }
     if preset := method.settings.get("preset"):
         flat = RunConfig().flat()
@@ -129,10 +139,10 @@ def _decides(cells: Cells, name: str, method: Method) -> dict[str, Any]:
             repr(PRESETS[preset]),
             RUN,
             {key: flat[key] for key in DECIDING},
-            code_digest(PRODUCT),
+            code_of(PRODUCT),
         ]
     else:
-        decides["peers"] = code_digest(PEERS)
+        decides["peers"] = code_of(PEERS)
     return decides
 
 
@@ -146,7 +156,7 @@ def figures_of(
     """
     figures: dict[str, dict[str, list]] = {}
     told: dict[str, list] = {}
-    scored = code_digest(SCORED)
+    scored = code_of(SCORED)
     for name in methods:
         once = block == "labelled" and not METHODS[name].seeded
         for seed in seeds[:1] if once else seeds:
@@ -194,7 +204,7 @@ def main(
     start = time.perf_counter()
     for name in datasets:
         cells = Cells.read(data_dir / f"{name}.h5ad", DATASETS[name])
-        key = digest([cells.digest, "batch effect", code_digest((*PREPARED, *SCORED))])
+        key = digest([cells.digest, "batch effect", code_of((*PREPARED, *SCORED))])
         effect = kept_values(key, lambda cells=cells: batch_effect(cells))
         measured[name] = {**effect, "real": effect["share"] < REAL}
         if not measured[name]["real"]:

@@ -1,5 +1,7 @@
 """The arithmetic of bench/correction.py: what is held out, scored, claimed and shown."""
 
+import json
+
 import anndata
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from bench.cells import Cells, given_labels, held_out
 from bench.correction import arguments
 from bench.correction_claims import claims_of, paired, passes
 from bench.correction_scores import batch_effect, held_out_scores, own_neighbours
-from bench.correction_tables import pages, table, value
+from bench.correction_tables import BEGIN, END, main, pages, table, value
 from bench.corrections import METHODS, Task, corrected_matrices
 from common.metrics.embedded import Embedded
 from common.metrics.registry import METRICS
@@ -250,6 +252,26 @@ def test_tables_show_mean_and_sd():
     assert "| set | 0.100 | 0.800 | 0.125 | yes |" in shown
     assert "**set**, 1,021 cells, 5 batches." in shown
     assert table(methods) in shown
+
+
+def test_tables_are_put_between_the_marks_of_a_page(tmp_path):
+    effect = {"uncorrected": 0.1, "relabelled": 0.8, "share": 0.125, "real": True}
+    scores = {"knn_purity": [0.5], "kbet": [0.123]}
+    dataset = {"n_cells": 9, "n_batches": 2, "blocks": {"labelled": {"ours decoded": scores}}}
+    results, page = tmp_path / "results.json", tmp_path / "page.md"
+    results.write_text(json.dumps({"batch_effect": {"set": effect}, "datasets": {"set": dataset}}))
+    page.write_text(f"above\n{BEGIN}\nold 0.4\n{END}\nbelow\n")
+    for _ in range(2):
+        main([str(results), "--into", str(page)])
+    text = page.read_text()
+    assert text.startswith(f"above\n{BEGIN}\n| data |")
+    assert text.endswith(f"| ours decoded | 0.500 |\n{END}\nbelow\n")
+    assert "old" not in text
+    main([str(results), "--into", str(page), "--all"])
+    assert "| ours decoded | 0.123 | 0.500 |" in page.read_text()
+    page.write_text("no marks")
+    with pytest.raises(ValueError, match="put both where tables go"):
+        main([str(results), "--into", str(page)])
 
 
 def test_a_selection_names_what_there_is(capsys):
