@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from cli.console import console
-from common.config import RunConfig
+from common.config import READING, NodeConfig, RunConfig
 
 _DEFAULTS = RunConfig()
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("error", "bold red")}
@@ -23,17 +23,34 @@ def check(
     gene_column: Annotated[str, typer.Option(help="var column; '' = var_names")] = (
         _DEFAULTS.gene_column
     ),
+    label_origin: Annotated[str, typer.Option(help="of the cell types: curated or predicted")] = (
+        _DEFAULTS.label_origin
+    ),
+    label_origin_key: Annotated[str, typer.Option(help="obs column with these words by cell")] = (
+        _DEFAULTS.label_origin_key
+    ),
+    confidence_key: Annotated[str, typer.Option(help="obs column; of predicted cell types")] = (
+        _DEFAULTS.confidence_key
+    ),
+    min_confidence: Annotated[float, typer.Option(help="one below it does not steer")] = (
+        _DEFAULTS.min_confidence
+    ),
 ) -> None:
     """Look a file over: cells, batches, types, counts or log, genes; and say what to fix."""
     from common.data.check import check_file
 
-    report = check_file(
-        site,
-        batch_key=batch_key,
-        cell_type_key=cell_type_key,
-        layer=layer,
-        gene_column=gene_column,
-    )
+    given = {
+        "batch-key": batch_key,
+        "cell-type-key": cell_type_key,
+        "layer": layer,
+        "gene-column": gene_column,
+        "label-origin": label_origin,
+        "label-origin-key": label_origin_key,
+        "confidence-key": confidence_key,
+        "min-confidence": min_confidence,
+    }
+    node = NodeConfig.parse({"data-path": str(site), **given}, where="check")
+    report = check_file(site, **{name: getattr(node, name) for name in READING})
     screen = console()
     for finding in report.findings:
         mark, style = _MARKS[finding.level]

@@ -295,6 +295,8 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
         screen.print(f"[yellow]not shifted[/] {escape(cell_type)}: {escape(reason)}")
     for cell_type in result.get("types_of_one_site", []):
         screen.print(f"[yellow]of one site[/] {escape(cell_type)}: shifted by its own batches only")
+    for line in _labels(result):
+        screen.print(f"[yellow]labels[/] {line}")
     if result.get("identity"):
         screen.print(
             "[yellow]no cell type is shared by two batches: the correction is the identity, the "
@@ -307,3 +309,16 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     )
     screen.print(f"corrected cells: {cells}", markup=False)
     screen.print(f"model, genes, references: {shown(out / 'bundle')}", markup=False)
+
+
+def _labels(result: dict[str, Any]) -> Iterator[str]:
+    """What is to be said of cells whose own label is not a curated one."""
+    if n_predicted := result.get("n_predicted", 0):
+        yield f"{n_predicted:,} cells were shifted by predicted labels"
+    n_unlabelled, n_unsure = (result.get(key, 0) for key in ("n_unlabelled", "n_unsure"))
+    if n_unlabelled or n_unsure:
+        n_nearest = result["n_nearest"]
+        yield (
+            f"{n_unlabelled:,} cells have no label and {n_unsure:,} one too unsure to steer; "
+            f"{n_nearest:,} of them were shifted as their nearest labelled cells"
+        )

@@ -3,14 +3,14 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from common.bundle import Bundle
+from common.config import READING
 from common.errors import InputError
 from common.panel import Panel
-
-_KEYS = ("batch_key", "cell_type_key", "layer", "gene_column")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CorrectedFile:
     panel: Panel
     n_cells: int
     outputs: tuple[str, ...]
-    keys: dict[str, str]
+    keys: dict[str, Any]
     cells: str
 
     @classmethod
@@ -67,7 +67,7 @@ class CorrectedFile:
                 Panel(*names, np.asarray(about["scale_mean"]), np.asarray(about["scale_sd"])),
                 len(latent),
                 tuple(map(str, about["outputs"])),
-                {key: str(about[key]) for key in _KEYS},
+                {key: _plain(about[key]) for key in READING},
                 hashlib.sha256(np.ascontiguousarray(latent)).hexdigest(),
             )
         except OSError as error:
@@ -78,6 +78,10 @@ class CorrectedFile:
             raise InputError(
                 f"{path} was not written by this version: {error.args[0]}; run it again"
             ) from error
+
+
+def _plain(value: Any) -> str | float:
+    return float(value) if isinstance(value, float) else str(value)
 
 
 def corrected_files(folder: Path) -> list[CorrectedFile]:

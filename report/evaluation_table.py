@@ -7,6 +7,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from report.label_note import label_note
+
 _HEADINGS = {
     "mixing": "Are the batches mixed?",
     "types": "Are the cell types kept?",
@@ -113,4 +115,4 @@ def _footnotes(result: Mapping[str, Any]) -> list[str]:
         if score["reason"]
     }
     lines += [f"{_UNDEFINED} no value: {reason}." for reason in sorted(reasons)]
-    return [*lines, result["note"]]
+    return [*lines, *filter(None, [result["note"], label_note(result)])]

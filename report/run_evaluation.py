@@ -15,6 +15,7 @@ from common.data.reader import SiteFile
 from common.panel import Panel
 from report.corrected_files import CorrectedFile, corrected_files
 from report.evaluation import evaluate_embeddings
+from report.label_note import labels_that_score
 
 
 @dataclass
@@ -25,6 +26,8 @@ class Gathered:
     after: dict[str, list[np.ndarray]] = field(default_factory=dict)
     batch: list[np.ndarray] = field(default_factory=list)
     cell_type: list[np.ndarray] = field(default_factory=list)
+    label_origin: list[np.ndarray] = field(default_factory=list)
+    steers: list[np.ndarray] = field(default_factory=list)
 
 
 def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> dict[str, Any]:
@@ -46,8 +49,8 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
 
     Returns
     -------
-    What was written: see :func:`report.evaluation.evaluate_embeddings`; and ``files``, what was
-    scored.
+    What was written: see :func:`report.evaluation.evaluate_embeddings`; ``files``, what was
+    scored; and ``labels``, where the labels that score are from.
 
     Raises
     ------
@@ -64,6 +67,8 @@ def evaluate_run(run_dir: Path, *, max_cells: int = 20_000, seed: int = 0) -> di
         max_cells=max_cells,
         seed=seed,
     )
+    origin, steers = np.concatenate(cells.label_origin), np.concatenate(cells.steers)
+    result["labels"] = labels_that_score(origin, steers)
     result["files"] = [str(file.path.relative_to(run_dir)) for file in files]
     if total > max_cells:
         how = {"n_cells": max_cells, "how": "random, without replacement", "seed": seed}
@@ -106,7 +111,10 @@ def read_site(file: CorrectedFile, rows: np.ndarray, cells: Gathered) -> None:
     cells.before.append(np.concatenate(list(_scaled(site, rows, file.panel))))
     batches = [f"{file.site}/{batch}" for batch in site.batches[rows]]
     cells.batch.append(np.array(batches, dtype=object))
-    cells.cell_type.append(site.cell_types[rows])
+    # All labels score, those too unsure to steer as well: only confident cells would flatter.
+    cells.cell_type.append(site.labels.stated[rows])
+    cells.label_origin.append(site.labels.origin[rows])
+    cells.steers.append(site.labels.steers[rows])
 
 
 def _rows(dataset: Any, rows: np.ndarray, block: int = 4096) -> np.ndarray:

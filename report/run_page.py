@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import SyncytiumError
 from report import page, recovery
 from report.corrected_files import corrected_files
+from report.label_note import label_note
 from report.loss_chart import HEIGHT, RIGHT, WIDTH, loss_chart
 from report.pictures import SHOWN, Pictures, make_pictures, seen_by_scores
 from report.run_evaluation import gather
@@ -24,6 +25,12 @@ logger = logging.getLogger("syncytium.report")
 
 MAX_SCORED = 20_000
 TONES = {"finished": "good", "failed": "bad"}
+BY_ORIGIN = {
+    "n_predicted": "by predicted labels",
+    "n_nearest": "as their nearest cells",
+    "n_unlabelled": "Cells without a label",
+    "n_unsure": "with one too unsure to steer",
+}
 SUMS = {"masked": "masked", "crypten": "shared (CrypTen)", "off": "not masked"}
 
 
@@ -170,6 +177,7 @@ def _scores(evaluation: dict[str, Any] | None) -> dict[str, Any]:
             for column in columns[1:]
         ],
         "no_value": sorted(reason for reason in reasons if reason),
+        "label_note": label_note(evaluation),
     }
 
 
@@ -191,6 +199,7 @@ def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str
     if "n_corrected" in run:
         facts.append(("Cells corrected", f"{run['n_corrected']:,}"))
         facts.append(("of these shifted", f"{run['n_shifted']:,}"))
+        facts += [(what, f"{run[key]:,}") for key, what in BY_ORIGIN.items() if run.get(key)]
     if "n_genes" in run:
         facts.append(("Genes", f"{run['n_genes']:,}"))
     if rounds:

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from common.data.labels import PREDICTED
 from common.errors import InputError
+from common.shift_labels import NEAREST
 from report import page
 from report.corrected_files import CorrectedFile
 from report.pictures import SHOWN, Pictures, make_pictures
@@ -24,6 +26,8 @@ from report.sent import MASKED, PUBLIC, Sent, sent
 
 CORRECTED, OUTBOX = "corrected.h5ad", "outbox.jsonl"
 TIMEOUT = 600.0
+# Of a shifted cell's label; what is curated needs no word.
+BY = {PREDICTED: "by predicted labels", NEAREST: "as their nearest cells"}
 
 
 def is_site(folder: Path) -> bool:
@@ -52,6 +56,7 @@ def write_site_page(folder: Path) -> Path:
         "shown": shown,
         "no_pictures": no_pictures,
         "unshifted": list(about["unshifted_types"]),
+        "not_shifted": about["not_shifted"],
         "sent": log,
         "finished": any(phase.name == "correct" for phase in log.phases),
         "summary": _summary(log),
@@ -92,11 +97,16 @@ def _about(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             about = read_elem(file["uns/syncytium"])
+            shifted = file["obs/syncytium_shifted"][:]
+            origins = read_elem(file["obs/syncytium_label_origin"])[shifted]
+            reasons = read_elem(file["obs/syncytium_not_shifted"])
             return {
                 **about,
                 "run": str(about["run"]),
                 "n_cells": len(file["obsm/X_latent"]),
-                "n_shifted": int(np.sum(file["obs/syncytium_shifted"][:])),
+                "n_shifted": int(shifted.sum()),
+                "shifted_by": origins.value_counts().to_dict(),
+                "not_shifted": {k: n for k, n in reasons.value_counts().items() if n},
             }
     except (OSError, KeyError) as error:
         raise InputError(
@@ -121,6 +131,11 @@ def _facts(about: dict[str, Any], log: Sent) -> list[tuple[str, str]]:
     return [
         ("Cells corrected", f"{about['n_cells']:,}"),
         ("of these shifted", f"{about['n_shifted']:,}"),
+        *(
+            (BY[origin], f"{n:,}")
+            for origin, n in about["shifted_by"].items()
+            if n and origin in BY
+        ),
         ("Genes", f"{len(about['genes']):,}"),
         ("Messages sent", f"{sum(phase.messages for phase in log.phases):,}"),
         ("Left this site", page.in_bytes(in_all)),

@@ -280,7 +280,7 @@ def half_copied(source, target):
     [
         ("client.corrected_file.shutil.copyfile", half_copied),
         ("client.corrected_file._write_chunks", full),
-        ("client.corrected_file._add_column", full),
+        ("client.corrected_file._add_columns", full),
         ("client.corrected_file.tempfile.mkstemp", full),
     ],
 )
@@ -318,7 +318,7 @@ try:
         target,
         latent=np.zeros((n_cells, 5), np.float32),
         latent_corrected=np.zeros((n_cells, 5), np.float32),
-        shifted=np.zeros(n_cells, bool),
+        obs={"shifted": np.zeros(n_cells, bool)},
         panel=Panel(genes, genes, np.zeros(50), np.ones(50)),
         outputs={"decoded": iter([np.random.rand(n_cells, 50).astype(np.float32)])},
         about={},
@@ -364,7 +364,7 @@ def test_an_old_result_stays_when_the_disk_is_full(tmp_path, monkeypatch):
     federate(tmp_path / "one", data, 3)
     shutil.copytree(tmp_path / "one/sites", tmp_path / "two/sites")
     old = (tmp_path / "two/sites/site-1/corrected.h5ad").read_bytes()
-    monkeypatch.setattr("client.corrected_file._add_column", full)
+    monkeypatch.setattr("client.corrected_file._add_columns", full)
     with pytest.raises(SiteFailure):
         federate(tmp_path / "two", data, 3)
     assert (tmp_path / "two/sites/site-1/corrected.h5ad").read_bytes() == old

@@ -12,7 +12,8 @@ from common.data.counts import CountsVerdict, find_counts, judge_source
 from common.data.depth import library_sizes
 from common.data.genes import gene_kind, is_ensembl
 from common.data.h5ad import H5ad
-from common.data.obs import batches, cell_names, cell_types
+from common.data.labels import CURATED, PREDICTED, CellLabels, read_labels
+from common.data.obs import batches, cell_names
 from common.data.reader import gene_names
 from common.data.stream import stream_counts
 from common.data.wording import quoted, what_and_fix
@@ -59,6 +60,10 @@ def check_file(
     cell_type_key: str = "cell_type",
     layer: str = "auto",
     gene_column: str = "",
+    label_origin: str = CURATED,
+    label_origin_key: str = "",
+    confidence_key: str = "",
+    min_confidence: float = 0.0,
 ) -> CheckReport:
     """Look at the whole file once, and go on after an error wherever that is possible.
 
@@ -73,8 +78,21 @@ def check_file(
         if not n_cells:
             return CheckReport(Path(path).expanduser(), tuple(check.findings))
         batch = check.attempt(lambda: batches(file.obs, batch_key, whole=file.path.stem))
-        types = check.attempt(lambda: cell_types(file.obs, cell_type_key))
-        check.labels(batch, types, cell_type_key)
+        if batch is not None:
+            check.say("ok", f"batches: {_sizes(batch)}")
+        labels = check.attempt(
+            lambda: read_labels(
+                file.obs,
+                cell_type_key,
+                label_origin=label_origin,
+                label_origin_key=label_origin_key,
+                confidence_key=confidence_key,
+                min_confidence=min_confidence,
+            )
+        )
+        if labels is not None:
+            check.labels(batch, labels, cell_type_key)
+            check.origins(labels, confidence_key, min_confidence)
         check.matrices(file, layer, batch, gene_column)
     return CheckReport(Path(path).expanduser(), tuple(check.findings))
 
@@ -94,15 +112,9 @@ class _Check:
             self.say("error", *what_and_fix(str(error)))
             return None
 
-    def labels(
-        self, batch: np.ndarray | None, types: np.ndarray | None, cell_type_key: str
-    ) -> None:
-        if batch is not None:
-            self.say("ok", f"batches: {_sizes(batch)}")
-        if types is None:
-            return
-        labelled = np.array([kind is not None for kind in types], dtype=bool)
-        if not labelled.any():
+    def labels(self, batch: np.ndarray | None, labels: CellLabels, cell_type_key: str) -> None:
+        types, given = labels.stated, ~labels.unlabelled
+        if not given.any():
             fix = (
                 "set cell-type-key to a column with labels"
                 if not cell_type_key
@@ -110,20 +122,42 @@ class _Check:
             )
             self.say("warning", "no cell has a cell type", fix)
             return
-        self.say("ok", f"cell types: {_sizes(types[labelled])}")
-        if len(set(types[labelled])) == 1:
+        self.say("ok", f"cell types: {_sizes(types[given])}")
+        if len(set(types[given])) == 1:
             self.say("warning", "there is one cell type only", "nothing, if that is so by design")
-        if not labelled.all():
-            n = int((~labelled).sum())
+        if not given.all():
+            n = int((~given).sum())
             fix = "label them, or let them pass: they train the model, but no reference"
             self.say("warning", f"{n:,} of {len(types):,} cells have no cell type", fix)
         if batch is not None:
-            pairs = Counter(zip(batch[labelled].tolist(), types[labelled], strict=True))
+            steers = labels.steers
+            pairs = Counter(zip(batch[steers].tolist(), types[steers], strict=True))
             tiny = [f"{b} / {t}: {n}" for (b, t), n in sorted(pairs.items()) if n < _TINY]
             if tiny:
                 text = f"batches with fewer than {_TINY} cells of a type: {_first(tiny)}"
                 fix = "merge such types, or let them pass: their mean is shrunken to the reference"
                 self.say("warning", text, fix)
+
+    def origins(self, labels: CellLabels, confidence_key: str, min_confidence: float) -> None:
+        predicted = labels.origin == PREDICTED
+        n_predicted, n_unsure = int(predicted.sum()), int(labels.unsure.sum())
+        if not n_predicted:
+            return
+        n_curated = int((labels.origin == CURATED).sum())
+        text = f"{n_curated:,} labels are curated, {n_predicted:,} predicted"
+        if not confidence_key:
+            fix = "name an obs column with their confidence as confidence-key, if there is one"
+            self.say("warning", f"{text}; all steer the correction", fix)
+            return
+        self.say("ok", f"{text}; of these {n_predicted - n_unsure:,} steer the correction")
+        if n_unsure:
+            n_silent = int((predicted & np.isnan(labels.confidence)).sum())
+            text = (
+                f"{n_unsure:,} predicted labels do not steer: {n_unsure - n_silent:,} are below "
+                f"min-confidence = {min_confidence:g}, {n_silent:,} have no confidence"
+            )
+            fix = "let them pass: the run leaves their cells, or shifts them as their nearest ones"
+            self.say("warning", text, fix)
 
     def matrices(self, file: H5ad, layer: str, batch: np.ndarray | None, gene_column: str) -> None:
         used = self.attempt(lambda: find_counts(file, layer, batches=batch))

@@ -79,7 +79,8 @@ def read_labels(
     Raises
     ------
     InputError
-        A column is missing, an origin is another word, or a confidence is no number from 0 to 1.
+        A column is missing, an origin is another word, a confidence is no number from 0 to 1, or
+        no label steers.
     """
     stated = cell_types(obs, cell_type_key)
     given = labelled(stated)
@@ -92,7 +93,15 @@ def read_labels(
     confidence = np.where(predicted, _confidences(obs, confidence_key), np.nan)
     # In the column's own precision: 0.7 in float32 is below 0.7.
     sure = confidence >= confidence.dtype.type(min_confidence)
-    return CellLabels(stated, origin, confidence, given & (~predicted | sure))
+    steers = given & (~predicted | sure)
+    if given.any() and not steers.any():
+        raise InputError(
+            f"none of the {int(given.sum()):,} labels steers: all are predicted, without a value "
+            f"in obs[{confidence_key!r}] or with one below min-confidence = {min_confidence:g} "
+            f"(the highest is {np.nanmax(confidence, initial=0):g}): lower min-confidence, or have "
+            "labels curated."
+        )
+    return CellLabels(stated, origin, confidence, steers)
 
 
 def _origins(obs: "pd.DataFrame", key: str, given: np.ndarray) -> np.ndarray:
@@ -117,13 +126,12 @@ def _confidences(obs: "pd.DataFrame", key: str) -> np.ndarray:
 
     values = column(obs, key, setting="confidence-key")
     if not is_numeric_dtype(values) or is_bool_dtype(values):
-        words = [str(value) for value in values.dropna()]
+        words = list(dict.fromkeys(str(value) for value in values.dropna()))
         raise InputError(
-            f"obs[{key!r}] holds no numbers but {values.dtype}"
-            f"{f' ({quoted(words)})' if words else ''}: store confidences as numbers from 0 to 1, "
-            "or set confidence-key to another column."
+            f"obs[{key!r}] holds no numbers{f' ({quoted(words)})' if words else ''}: store "
+            "confidences as numbers from 0 to 1, or set confidence-key to another column."
         )
-    kind = values.dtype if values.dtype in (np.float32, np.float64) else np.float64
+    kind = np.float32 if str(values.dtype).casefold() == "float32" else np.float64
     numbers = values.to_numpy(dtype=kind, na_value=np.nan)
     wrong = ~np.isnan(numbers) & ~((numbers >= 0) & (numbers <= 1))
     if wrong.any():

@@ -37,7 +37,7 @@ killed.</p>
 <h2 id="verdict">Verdict</h2>
 {% if findings %}
 <div class="findings">{% for one in findings %}{{ finding(one) }}{% endfor %}</div>
-<p class="note warn"><strong>Read with care.</strong> {{ evaluation.note }}</p>
+<p class="note warn"><strong>Read with care.</strong> {{ evaluation.note }} {{ label_note }}</p>
 {% elif run.status == "finished" and simulated %}
 <p>The run was not scored. <code>syncytium evaluate</code> with its folder scores it, and
 <code>syncytium report</code> then makes this page again.</p>
@@ -114,6 +114,7 @@ bound.</p>
 {{- change(one.value, evaluation.overall[columns[0]][name].value, metric.better) }}</td>{% endif %}
 {% endfor %}</tr>{% endfor %}</tbody>{% endfor %}
 </table></div>
+{% if label_note %}<p class="note warn">{{ label_note }}</p>{% endif %}
 {% for reason in no_value %}<p class="small soft">– no value: {{ reason }}.</p>{% endfor %}
 {% if evaluation.per_type %}
 <div class="scroll" tabindex="0" role="region" aria-label="Scores by cell type">

@@ -20,6 +20,10 @@ cells then lie among those of others no single site can see.</p>
 {% if unshifted %}<div class="note warn"><strong>Cell types that were not shifted to a
 reference:</strong> <ul>{% for name in unshifted %}<li>{{ name }}</li>{% endfor %}</ul></div>
 {% endif %}
+{% if not_shifted %}<div class="note warn"><strong>Cells that were not shifted:</strong>
+<ul>{% for reason, n_cells in not_shifted.items() %}<li>{{ n_cells|number }}: {{ reason }}</li>
+{% endfor %}</ul></div>
+{% endif %}
 </section>
 <section aria-labelledby="sent">
 <h2 id="sent">What left this site</h2>
