@@ -90,7 +90,7 @@ def pages(results: Mapping[str, Any], only: Sequence[str] = ()) -> Iterator[str]
             title = f"**{name}**, {dataset['n_cells']:,} cells, {dataset['n_batches']} batches."
             yield f"{title} {TITLES[block]}\n\n{table(methods, only)}"
         if right := dataset.get("labels_right"):
-            yield f"{name}: the neighbours gave {value(right)} of the held-out cells their true label."
+            yield f"{name}: {value(right)} of the held-out cells got their true label."
 
 
 def put_into(page: str, text: str) -> str:
