@@ -49,7 +49,14 @@ BLOCKS = ("labelled", "held_out")
 # A batch effect is real where batches mix less than this share of what they would without one.
 REAL = 0.9
 
-PREPARED = ("bench/cells.py", "common/data/*.py", "common/nearest_labels.py")
+PREPARED = (
+    "bench/cells.py",
+    "common/nearest_labels.py",
+    *(
+        f"common/data/{name}.py"
+        for name in ("counts", "genes", "hvg", "matrix", "moments", "normalise", "obs", "stream")
+    ),
+)
 SCORED = ("bench/correction_scores.py", "common/metrics/*.py", "report/evaluation.py")
 # Of the product, what decides a corrected matrix: not how messages travel or runs are told of.
 PRODUCT = (
@@ -66,10 +73,13 @@ PRODUCT = (
             "principal_axes",
             "proximal",
             "reference",
+            "shift_labels",
             "smoothing",
             "training",
         )
     ),
+    "common/data/held_out.py",
+    "common/data/labels.py",
     "common/models/*.py",
     "client/latents.py",
     "client/model.py",
