@@ -26,12 +26,13 @@ def scgen() -> list[str]:
     requirements = SCGEN / "requirements.txt"
     folder = ENVIRONMENTS / "scgen"
     python = folder / "bin" / "python"
-    if _stale(folder, requirements.read_bytes()):
+    wanted = TORCH.encode() + requirements.read_bytes()
+    if _stale(folder, wanted):
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
         _pip(python, TORCH)
         _pip(python, "--requirement", str(requirements))
-        _made(folder, requirements.read_bytes())
+        _made(folder, wanted)
     return [str(python), str(SCGEN / "run.py")]
 
 
