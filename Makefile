@@ -54,8 +54,8 @@ bench: install
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.nearest_labels $(DATA)
 	$(BIN)/python -m bench.demo
+	$(BIN)/python -m bench.correction $(DATA)
 	$(BIN)/python -m bench.evaluation
-	$(BIN)/python -m bench.federated_vs_pooled $(DATA)
 	$(BIN)/python -m bench.own_signal $(DATA)
 	$(BIN)/python -m bench.scenarios $(DATA)
 	$(BIN)/python -m bench.federated_evaluation $(DATA)

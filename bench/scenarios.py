@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.federated_vs_pooled import MARGIN, compare
+from bench.correction_claims import WORSE_BY, paired
 from bench.report import keep
 from cli.run import execute
 from common.data.split import split_file
@@ -110,10 +110,9 @@ def compared(data: "AnnData", n_seeds: int) -> dict[str, Any]:
     found = {}
     for metric in SCORED:
         sides = [[run[side][metric] for run in runs] for side in (0, 1)]
-        found[metric] = compare(*sides) | {
-            f"{name}_sd": statistics.stdev(values)
-            for name, values in zip(("federated", "pooled"), sides, strict=True)
-        }
+        found[metric] = paired(*sides)
+        for name, values in zip(("federated", "pooled"), sides, strict=True):
+            found[metric] |= {name: statistics.mean(values), f"{name}_sd": statistics.stdev(values)}
     return found
 
 
@@ -121,7 +120,7 @@ def judged(where: str, found: dict[str, Any]) -> dict[str, bool]:
     """What is claimed of one scenario on one dataset."""
     return {
         f"{where}, {metric}: federated {f['federated']:.3f} (sd {f['federated_sd']:.3f}), pooled "
-        f"{f['pooled']:.3f} (sd {f['pooled_sd']:.3f}); lower by at most {MARGIN} or two standard "
+        f"{f['pooled']:.3f} (sd {f['pooled_sd']:.3f}); lower by at most {WORSE_BY} or two standard "
         f"errors ({f['two_standard_errors']:.3f})": f["not_worse"]
         for metric, f in found.items()
     }
