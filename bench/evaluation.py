@@ -62,9 +62,8 @@ def main() -> None:
     keys = ("processor_seconds", "wall_seconds", "peak_gb", "subsample")
     seconds, wall, peak_gb, subsample = (figures[key] for key in keys)
     claims = {
-        # One thread: what an idle machine takes. The wall's seconds count who else was at work.
-        f"under {MOST_SECONDS} s of one core: {seconds:.0f} s; {wall:.0f} s by the clock with "
-        f"{figures['load_average']:.1f} processes at work": seconds < MOST_SECONDS,
+        f"under {MOST_SECONDS} s: {wall:.0f} s by the clock, {seconds:.0f} s of one core, with "
+        f"{figures['load_average']:.1f} processes at work": wall < MOST_SECONDS,
         f"under {MOST_GB} GB: {peak_gb:.2f} GB resident": peak_gb < MOST_GB,
         f"{figures['n_cells']:,} cells, of which {figures['n_cells_scored']:,} are scored, which "
         "evaluation.json states": figures["n_cells"] == N_CELLS
