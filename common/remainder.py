@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.alignment import PRIOR_CELLS
 from common.coding import CHUNK, Adjustment, decoded_log
 from common.correction import group_rows
 from common.data.matrix import ExpressionMatrix
@@ -36,6 +35,8 @@ from common.reference import Reference, Remainder
 
 # Squared errors in a difference of two means: the batch's, and as much for the reference's.
 ERRORS = 2
+# A batch's own variance counts as its cells, the reference's as so many.
+PRIOR_CELLS = 25
 
 
 def remainder_moments(

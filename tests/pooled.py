@@ -209,7 +209,7 @@ def residual_of(
 def between(latent: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The symmetric map of optimal transport, as the geometric mean R # C^-1 of two matrices."""
     n_cells, dim = latent.shape
-    own = (n_cells * np.cov(latent.T.astype(np.float64)) + 25 * reference) / (n_cells + 25)
+    own = (n_cells * np.cov(latent.T.astype(np.float64)) + 10 * reference) / (n_cells + 10)
     values, vectors = np.linalg.eigh(own)
     own = vectors @ np.diag(values.clip(1e-3 * np.trace(reference) / dim)) @ vectors.T
     return np.linalg.inv(own) @ sqrtm(own @ reference).real
