@@ -58,6 +58,7 @@ bench: install
 	$(BIN)/python -m bench.evaluation
 	$(BIN)/python -m bench.own_signal $(DATA)
 	$(BIN)/python -m bench.scenarios $(DATA)
+	$(BIN)/python -m bench.joining $(DATA)
 	$(BIN)/python -m bench.federated_evaluation $(DATA)
 
 # Reference pages that are made from the code: docs/settings.md, docs/wire.md.
