@@ -13,7 +13,9 @@ from typing import Any
 
 from client.correction import correct_site
 from client.later_site import Tell, later_site
-from client.site import labelled_types
+from client.site import Site, labelled_types
+from common.bundle import Bundle
+from common.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def join(
 
     Raises
     ------
+    ConfigError
+        The output is residual, and the bundle has no reference of it.
     InputError
         The bundle or the file cannot be used, no cell has a label, or there is a result already.
     GeneError
@@ -80,6 +84,7 @@ def join(
         bundle_dir, file, out, task="correct", settings=settings, reading=reading, tell=tell
     ) as later:
         site, bundle = later.site, later.bundle
+        _require_remainders(site, bundle)
         types = labelled_types(site)
         new = [name for name in types if name not in bundle.references]
         model, preset, device = later.model()
@@ -115,6 +120,16 @@ def join(
             unshifted={name: counts[name] for name in new if name not in done.by_own_batches},
             by_own_batches=done.by_own_batches,
             page_fault=done.page_fault,
+        )
+
+
+def _require_remainders(site: Site, bundle: Bundle) -> None:
+    references = bundle.references.values()
+    if site.config.output != "decoded" and any(r.remainder is None for r in references):
+        raise ConfigError(
+            f"output = {site.config.output!r}: the bundle's run made 'decoded' alone, so that what "
+            "the network does not encode has no reference; take --output decoded, or a bundle of a "
+            "run with output = both"
         )
 
 

@@ -56,6 +56,16 @@ def joined(bundle, file, out, **given):
     return join(bundle, file, out, settings=given, reading=reading)
 
 
+def test_residual_wants_a_bundle_that_has_its_references(bundle, late, tmp_path):
+    plain = Bundle.load(bundle)
+    references = {name: replace(r, remainder=None) for name, r in plain.references.items()}
+    replace(plain, references=references).save(tmp_path / "decoded-only")
+    with pytest.raises(ConfigError, match="output = 'both': the bundle's run made 'decoded' alone"):
+        joined(tmp_path / "decoded-only", late, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    joined(tmp_path / "decoded-only", late, tmp_path / "out", output="decoded")
+
+
 def test_a_site_of_the_run_gets_what_the_run_gave_it(run_dir, bundle, tmp_path):
     """The same code, with the references of the bundle: to the last bit."""
     file = run_dir.parent / "data/site-2.h5ad"
