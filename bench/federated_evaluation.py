@@ -25,7 +25,7 @@ from common.data.split import split_file
 from report.federated_evaluation import FILE
 from report.run_evaluation import evaluate_run
 
-DATASETS = ("pancreas_human_3study_mini", "cellline_mixology_5batch")
+DATASETS = ("pancreas_human_3study_mini", "cellline_mixology_5batch", "brain_oligo_6region")
 FEDSCGEN = {"preset": "fedscgen"}
 RUNS: dict[str, dict[str, Any]] = {
     "default": {},
