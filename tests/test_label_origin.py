@@ -356,7 +356,8 @@ def test_the_runs_page_says_it_beside_the_scores(tmp_path):
 
 
 def test_the_end_of_a_run_tells_labels(capsys, tmp_path):
-    result = {"sites": {"a": {}}, "n_rounds": 1, "n_corrected": 99, "n_shifted": 50, "n_genes": 9}
+    result = {"n_sites_corrected": 1, "n_rounds": 1, "n_corrected": 99, "n_shifted": 50}
+    result |= {"sites": {"a": {}}, "n_genes": 9}
     counts = {"n_predicted": 11, "n_nearest": 22, "n_unlabelled": 33, "n_unsure": 4}
     summarise(result | counts, tmp_path, console())
     said = capsys.readouterr().out
