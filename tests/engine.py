@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from functools import cache
@@ -34,6 +35,24 @@ def clean_copy(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     return folder
+
+
+def syncytium(*arguments: str | Path) -> None:
+    """A command on this machine that rounds as in a container.
+
+    It is without the user's choice of a BLAS's kernels, which the containers leave to the library.
+    """
+    chosen = ("OPENBLAS_", "MKL_", "BLIS_")
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("syncytium")), *map(str, arguments)],
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if not key.startswith(chosen)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
 
 
 class Compose:
