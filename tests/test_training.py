@@ -72,6 +72,17 @@ def test_equals_a_plain_loop(name):
     assert loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+def test_a_site_cannot_put_its_batch_effect_into_the_decoders_biases():
+    """They would be averaged over sites, and no latent would hold the effect."""
+    preset, matrix = small_preset(), small_matrix()
+    model = build_model(preset, matrix.shape[1], 0)
+    before = {name: value.copy() for name, value in state_of(model).items()}
+    rows = np.arange(matrix.shape[0])
+    fit(model, matrix, rows, preset.training, round_=1, seed=5, device=CPU)
+    changed = {name for name, value in state_of(model).items() if (value != before[name]).any()}
+    assert set(before) - changed == {"linear_decoder.bias", "decoder.1.bias"}
+
+
 def test_fewer_cells_than_a_batch_are_one_batch():
     preset, matrix = small_preset(batch_size=64), small_matrix()
     ours, _ = trained(preset, matrix, rows=np.arange(10))

@@ -4,7 +4,9 @@ Encoder mean: mu(x) = A x + f(x); decoder: B z + c + g(z), with f and g the mult
 ``common/models/vae.py``. At the start A and B are the pooled principal axes and f = g = 0, so that
 the model is exactly pooled PCA before the first round. A network started at random learns at each
 site to ignore what is constant there, the batch effect, and the average of such networks cannot
-encode it; started at the pooled axes it encodes it from the first round.
+encode it; started at the pooled axes it encodes it from the first round. What is constant at a site
+stays out of the decoder's biases too: they keep the pooled mean until the linear path is refitted
+(``common/decoder_refit.py``).
 """
 
 import numpy as np
@@ -25,6 +27,9 @@ class LinearVAE(VAE):
         super().__init__(n_genes, shape)
         self.linear_mean = nn.Linear(n_genes, shape.latent_dim)
         self.linear_decoder = nn.Linear(shape.latent_dim, n_genes)
+        # A site's own would take up its batch effect, and lose it in the average.
+        for layer in (self.linear_decoder, self.decoder[-1]):
+            layer.bias.requires_grad_(False)
 
     def encode(self, x_BG: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior mean and log variance, each (n_cells, latent_dim)."""
