@@ -226,7 +226,12 @@ def test_reconstruction_in_chunks_and_by_means():
     assert explained_by_model(none.sums(60))["validation_reconstruction"] is None
 
 
-FIGURES = {"batch_share": 0.01, "batch_share_of_products": 0.03, "type_separation": 0.5}
+FIGURES = {
+    "batch_share": 0.01,
+    "batch_share_of_products": 0.03,
+    "batch_probe": 0.02,
+    "type_separation": 0.5,
+}
 MODEL = {"reconstruction": 0.3, "means_reconstruction": 0.25}
 
 
@@ -234,7 +239,8 @@ MODEL = {"reconstruction": 0.3, "means_reconstruction": 0.25}
     ("after", "model", "value", "reason"),
     [
         ({}, {}, 0.98, ""),
-        ({"batch_share": -0.05}, {}, 1.01, ""),
+        ({"batch_share": -0.05}, {}, 1.0, ""),
+        ({"batch_probe": 0.32}, {}, 0.88, ""),
         ({"batch_share": None}, {}, None, "no cell type could be compared"),
         ({}, {"reconstruction": -0.2}, 0.0, "reconstructs -0.200"),
         ({}, {"reconstruction": 0.02}, 0.0, "it has learned nothing"),

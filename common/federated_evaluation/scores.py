@@ -64,8 +64,9 @@ FIGURES = {
         "types were mixed",
     ),
 }
-# What counts as mixing in the score: whole distributions, and in particular their second moments.
-SHARES = ("batch_share", "batch_share_of_products")
+# What counts as mixing in the score: whole distributions, in particular their second moments, and
+# what of a cell's batch can be told.
+SHARES = ("batch_share", "batch_share_of_products", "batch_probe")
 
 
 def score(
