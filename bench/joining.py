@@ -79,7 +79,7 @@ def left_out(sites: Path, site: str, took_part: Path, settings: dict[str, Any]) 
             "joined": scores(run, site),
             "frozen": scores(frozen, site),
             "took_part": scores(took_part, site),
-            "shifted": [joined.n_shifted, joined.n_cells],
+            "shifted": [joined.counts["n_shifted"], joined.counts["n_cells"]],
             "unshifted": dict(joined.unshifted),
         }
 
