@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from client.joining import Joined
 
 _DEFAULTS = {name: field.default for name, field in NodeConfig.model_fields.items()}
+AS_IN_ITS_RUN = "as the bundle's run"
 LISTED = 10
 
 
@@ -37,19 +38,20 @@ def join(
     confidence_key: reading.ConfidenceKey = reading.DEFAULT.confidence_key,
     min_confidence: reading.MinConfidence = reading.DEFAULT.min_confidence,
     output: Annotated[
-        str | None, typer.Option(help="decoded, residual or both; else as the bundle's run")
+        str | None, typer.Option(help="decoded, residual or both", show_default=AS_IN_ITS_RUN)
     ] = None,
     unlabelled: Annotated[
         str | None,
         typer.Option(
             help="cells without a label that steers: leave, or nearest, as their nearest labelled "
-            "cells [default: as the bundle's run]"
+            "cells",
+            show_default=AS_IN_ITS_RUN,
         ),
     ] = None,
     max_padded: Annotated[
         float | None,
         typer.Option(
-            help="share of the bundle's genes that the file may lack; else as the bundle's run"
+            help="share of the bundle's genes that the file may lack", show_default=AS_IN_ITS_RUN
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1")] = _DEFAULTS["device"],
