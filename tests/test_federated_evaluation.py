@@ -11,6 +11,7 @@ from common.config import RunConfig
 from common.models.build import restore_model
 from common.presets import resolve
 from strategies.records import values_of
+from tests.in_process import Stopped, stopping
 from tests.pooled_evaluation import pooled_figures
 from tests.small_sites import TINY, federate, leftovers, lines, site, three_sites, write_sites
 
@@ -259,21 +260,11 @@ def test_of_a_run_that_is_not_evaluated_a_lost_sites_cache_goes_too(tmp_path):
     assert not list((tmp_path / "out").rglob("cache"))
 
 
-class Stopped(BaseException):
-    """The coordinator's process ends here."""
-
-
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_stopped_evaluation_is_made_when_the_run_goes_on(evaluated, tmp_path, phase):
     data = write_sites(tmp_path / "data", unequal_sites())
-
-    def tamper(reply):
-        if reply.metadata.message_type == f"query.{phase}":
-            raise Stopped
-        return reply
-
     with pytest.raises(Stopped):
-        federate(tmp_path / "out", data, 3, tamper=tamper, output="both")
+        federate(tmp_path / "out", data, 3, tamper=stopping(phase), output="both")
     federate(tmp_path / "out", data, 3, resume=True, run_id=8, output="both")
     assert result_of(tmp_path / "out") | {"seconds": 0} == result_of(evaluated[0]) | {"seconds": 0}
     assert leftovers(tmp_path / "out") == []
