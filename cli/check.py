@@ -1,43 +1,27 @@
 """`syncytium check`: is this file ready for a run?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from cli import reading
 from cli.console import console
+from cli.reading import reads_a_file
 from common.config import READING, NodeConfig
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("error", "bold red")}
 
 
+@reads_a_file
 def check(
     site: Annotated[Path, typer.Argument(help="the site's .h5ad")],
-    batch_key: reading.BatchKey = reading.DEFAULT.batch_key,
-    cell_type_key: reading.CellTypeKey = reading.DEFAULT.cell_type_key,
-    layer: reading.Layer = reading.DEFAULT.layer,
-    gene_column: reading.GeneColumn = reading.DEFAULT.gene_column,
-    label_origin: reading.LabelOrigin = reading.DEFAULT.label_origin,
-    label_origin_key: reading.LabelOriginKey = reading.DEFAULT.label_origin_key,
-    confidence_key: reading.ConfidenceKey = reading.DEFAULT.confidence_key,
-    min_confidence: reading.MinConfidence = reading.DEFAULT.min_confidence,
+    reading: dict[str, Any],
 ) -> None:
     """Look a file over: cells, batches, types, counts or log, genes; and say what to fix."""
     from common.data.check import check_file
 
-    given = {
-        "batch-key": batch_key,
-        "cell-type-key": cell_type_key,
-        "layer": layer,
-        "gene-column": gene_column,
-        "label-origin": label_origin,
-        "label-origin-key": label_origin_key,
-        "confidence-key": confidence_key,
-        "min-confidence": min_confidence,
-    }
-    node = NodeConfig.parse({"data-path": str(site), **given}, where="check")
+    node = NodeConfig.parse({"data-path": str(site), **reading}, where="check")
     report = check_file(site, **{name: getattr(node, name) for name in READING})
     screen = console()
     for finding in report.findings:

@@ -16,7 +16,7 @@ CELLS_PER_SITE = 1000
 
 def demo(
     out: Annotated[
-        Path | None, typer.Option(help="run folder [default: runs/demo-DATE-TIME]")
+        Path | None, typer.Option(help="run folder", show_default="runs/demo-DATE-TIME")
     ] = None,
     sites: Annotated[int, typer.Option(min=2, help="simulated hospitals")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="of the data and of the training")] = 42,

@@ -4,52 +4,48 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli import reading
 from cli.console import console, shown, stops
 from cli.label_counts import label_counts
+from cli.reading import reads_a_file
 from common.config import NodeConfig
 
 if TYPE_CHECKING:
     from client.joining import Joined
 
 _DEFAULTS = {name: field.default for name, field in NodeConfig.model_fields.items()}
+AS_IN_ITS_RUN = "as the bundle's run"
 LISTED = 10
 
 
+@reads_a_file
 def join(
     bundle: Annotated[Path, typer.Argument(help="the folder bundle/ of a finished run")],
     site: Annotated[
         Path, typer.Argument(help="this site's .h5ad: counts, a batch and a cell type per cell")
     ],
     out: Annotated[Path, typer.Option(help="folder for corrected.h5ad and report.html")],
-    batch_key: reading.BatchKey = reading.DEFAULT.batch_key,
-    cell_type_key: reading.CellTypeKey = reading.DEFAULT.cell_type_key,
-    layer: reading.Layer = reading.DEFAULT.layer,
-    gene_column: reading.GeneColumn = reading.DEFAULT.gene_column,
-    label_origin: reading.LabelOrigin = reading.DEFAULT.label_origin,
-    label_origin_key: reading.LabelOriginKey = reading.DEFAULT.label_origin_key,
-    confidence_key: reading.ConfidenceKey = reading.DEFAULT.confidence_key,
-    min_confidence: reading.MinConfidence = reading.DEFAULT.min_confidence,
+    reading: dict[str, Any],
     output: Annotated[
-        str | None, typer.Option(help="decoded, residual or both; else as the bundle's run")
+        str | None, typer.Option(help="decoded, residual or both", show_default=AS_IN_ITS_RUN)
     ] = None,
     unlabelled: Annotated[
         str | None,
         typer.Option(
             help="cells without a label that steers: leave, or nearest, as their nearest labelled "
-            "cells [default: as the bundle's run]"
+            "cells",
+            show_default=AS_IN_ITS_RUN,
         ),
     ] = None,
     max_padded: Annotated[
         float | None,
         typer.Option(
-            help="share of the bundle's genes that the file may lack; else as the bundle's run"
+            help="share of the bundle's genes that the file may lack", show_default=AS_IN_ITS_RUN
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1")] = _DEFAULTS["device"],
@@ -78,18 +74,7 @@ def join(
             site,
             out,
             settings={key: value for key, value in given.items() if value is not None},
-            reading={
-                "batch-key": batch_key,
-                "cell-type-key": cell_type_key,
-                "layer": layer,
-                "gene-column": gene_column,
-                "label-origin": label_origin,
-                "label-origin-key": label_origin_key,
-                "confidence-key": confidence_key,
-                "min-confidence": min_confidence,
-                "device": device,
-                "report": report,
-            },
+            reading={**reading, "device": device, "report": report},
             tell=tell,
         )
     summarise(joined, out, screen, report=report)

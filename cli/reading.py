@@ -1,18 +1,37 @@
 """Options that say how a site's file is read: the same in every command that reads one."""
 
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from common.config import RunConfig
+from common.config import READING, NodeConfig
 
-DEFAULT = RunConfig()
+FIELDS = {name: NodeConfig.model_fields[name] for name in READING}
 
-BatchKey = Annotated[str, typer.Option(help="obs column; '' = one batch")]
-CellTypeKey = Annotated[str, typer.Option(help="obs column")]
-Layer = Annotated[str, typer.Option(help="auto, X, raw or a layer's name")]
-GeneColumn = Annotated[str, typer.Option(help="var column; '' = var_names")]
-LabelOrigin = Annotated[str, typer.Option(help="of the cell types: curated or predicted")]
-LabelOriginKey = Annotated[str, typer.Option(help="obs column with these words by cell")]
-ConfidenceKey = Annotated[str, typer.Option(help="obs column; of predicted cell types")]
-MinConfidence = Annotated[float, typer.Option(help="one below it does not steer")]
+
+def reads_a_file(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command these options in place of ``reading``, which has them as a node config."""
+    signature = inspect.signature(command)
+    parameters = dict(signature.parameters)
+    options = [
+        parameters["reading"].replace(
+            name=name,
+            default=field.default,
+            annotation=Annotated[type(field.default), typer.Option(help=field.description)],
+        )
+        for name, field in FIELDS.items()
+    ]
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        entries = {field.alias: given.pop(name) for name, field in FIELDS.items()}
+        command(**given, reading=entries)
+
+    place = list(parameters).index("reading")
+    shown = list(parameters.values())
+    shown[place : place + 1] = options
+    called.__signature__ = signature.replace(parameters=shown)
+    return called

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import tempfile
 import time
 import tomllib
@@ -25,7 +24,7 @@ from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
 from report.federated_evaluation import federated_evaluation, summary
 from server.frozen import frozen_model, require_frozen_settings
-from server.runs import stopped_run
+from server.runs import drop_caches, stopped_run
 
 POLL_SECONDS = 0.25
 ASK_FLOWER_AFTER = 15.0
@@ -147,10 +146,8 @@ def execute(
             report_of_run(out, screen, draw=False)
             raise
         finally:
-            # A simulated site's own end removes it; that of a failed run did not come.
             if superlink is None:
-                for cache in out.glob("sites/*/cache"):
-                    shutil.rmtree(cache, ignore_errors=True)
+                drop_caches(out)
     summarise(result, out, screen)
     return result
 

@@ -12,7 +12,8 @@ import numpy as np
 from common.errors import WireError
 from common.secure.backend import Parcel, SiteSum, SumContext
 from common.secure.fields import pack
-from common.wire import OFFER, Masked, Public, Shares, phase_of
+from common.wire import OFFER, phase_of
+from common.wire_fields import Masked, Public, Shares
 
 
 class Outbox:

@@ -6,7 +6,8 @@ from pathlib import Path
 from common.config import SIMULATION_KEYS, NodeConfig, RunConfig, Settings
 from common.policy import SitePolicy
 from common.presets import PRESETS
-from common.wire import PHASES, Masked, Shares
+from common.wire import PHASES
+from common.wire_fields import Masked, Shares
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Made by `make docs` from {source}; do not edit. -->\n"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.wire import OFFER, PHASES, Masked, Shares
+from common.wire import OFFER, PHASES
+from common.wire_fields import Masked, Shares
 from report.run_record import RunRecord
 
 COORDINATOR = "coordinator"

@@ -11,7 +11,7 @@ from common.errors import SyncytiumError
 from common.logs import LOG, facts, logged_to
 from server.federation import Federation
 from server.logs import speak
-from server.runs import RunFolder
+from server.runs import RunFolder, drop_caches
 from strategies.waits import ask_again_soon
 
 logger = logging.getLogger("syncytium.server")
@@ -56,5 +56,7 @@ def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None
         )
         logger.debug("failed", extra=facts(kind=type(error).__name__, reason=str(error)))
         raise
+    # Of sites that were lost, or whose evaluation failed; a run that failed may go on with them.
+    drop_caches(folder.path)
     folder.finish("finished")
     logger.info("finished: %s", folder.path)

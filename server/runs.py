@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -72,6 +73,15 @@ def stopped_run(path: Path, config: RunConfig) -> dict[str, Any]:
         )
     ended = ("error", "error_kind", "ended", "lost_sites")
     return {key: value for key, value in earlier.items() if key not in ended}
+
+
+def drop_caches(path: Path) -> None:
+    """Remove what simulated sites keep between messages from a run folder; a real one's is its own.
+
+    The last phase of a site removes it, which does not come at every site.
+    """
+    for cache in path.glob("sites/*/cache"):
+        shutil.rmtree(cache, ignore_errors=True)
 
 
 class RunFolder:

@@ -89,6 +89,23 @@ class InProcessGrid(Grid):
         raise NotImplementedError
 
 
+class Stopped(BaseException):
+    """The coordinator's process ends here."""
+
+
+def stopping(phase: str, times: int = 1) -> Callable[[Message], Message]:
+    """A ``tamper`` that ends the coordinator at so many replies of a phase."""
+    left = [times]
+
+    def tamper(reply: Message) -> Message:
+        left[0] -= reply.metadata.message_type.partition(".")[2] == phase
+        if left[0] == 0:
+            raise Stopped
+        return reply
+
+    return tamper
+
+
 def run_in_process(
     out: Path,
     n_sites: int,

@@ -9,7 +9,8 @@ import numpy as np
 
 from common.config import RunConfig
 from common.federated_evaluation.scores import FIGURES
-from common.wire import PHASES, Masked
+from common.wire import PHASES
+from common.wire_fields import Masked
 from report.run_evaluation import Gathered
 
 BITING = '<script>alert("x")</script> & "O\'Neil"'

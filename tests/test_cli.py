@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import anndata
+import click
 import h5py
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli.console import console, stops
@@ -62,6 +64,11 @@ def refused(*arguments):
     return done.stderr
 
 
+def unwrapped(shown):
+    """The words of a help page, without the frame of its table and the breaks in its lines."""
+    return " ".join(shown.replace("│", " ").split())
+
+
 def test_help_lists_the_commands():
     done = call("--help")
     assert done.exit_code == 0
@@ -89,6 +96,13 @@ def test_each_command_has_help(command):
     done = call(command, "--help")
     assert done.exit_code == 0
     assert f"Usage: root {command}" in done.stdout or f" {command} " in done.stdout
+    shown = unwrapped(done.stdout)
+    for option in get_command(app).commands[command].params:
+        # Rich takes what stands in square brackets for markup.
+        if isinstance(option, click.Option):
+            assert option.help in shown
+    if default := {"demo": "runs/demo-DATE-TIME", "join": "as the bundle's run"}.get(command):
+        assert f"[default: ({default})]" in shown
 
 
 def test_an_unknown_command_is_a_usage_error():

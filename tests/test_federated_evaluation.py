@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from client.kept_cells import KeptCells
 from common.bundle import Bundle
 from common.config import RunConfig
 from common.models.build import restore_model
 from common.presets import resolve
 from strategies.records import values_of
+from tests.in_process import Stopped, stopping
 from tests.pooled_evaluation import pooled_figures
 from tests.small_sites import TINY, federate, leftovers, lines, site, three_sites, write_sites
 
@@ -200,6 +202,26 @@ def test_a_site_that_is_lost_costs_the_evaluation_and_not_the_run(tmp_path, phas
     # Nothing of the phase was opened.
     sent = [line["phase"] for line in lines(tmp_path / "out/ledger.jsonl")]
     assert sent[-1] != "reveal"
+    assert not list((tmp_path / "out").rglob("cache"))
+
+
+def test_of_a_site_that_fails_midway_no_cache_is_left(tmp_path, monkeypatch):
+    data, kept = write_sites(tmp_path / "data", three_sites()), KeptCells.keep
+
+    def full(own, name, cells):
+        if own.site.name == "site-2" and name == "decoded-expression":
+            raise OSError(28, "No space left on device", str(own.folder))
+        kept(own, name, cells)
+        assert own.folder.is_dir()
+
+    monkeypatch.setattr(KeptCells, "keep", full)
+    run = federate(tmp_path / "out", data, 3)
+    assert (run["status"], run["n_sites_corrected"]) == ("finished", 3)
+    reason = result_of(tmp_path / "out")["reason"]
+    assert "phase evaluation_moments failed at site-2" in reason
+    assert "No space left on device" in reason
+    assert not list((tmp_path / "out").rglob("cache"))
+    assert leftovers(tmp_path / "out") == []
 
 
 def test_a_site_that_comes_back_is_waited_for(tmp_path):
@@ -228,23 +250,21 @@ def test_after_a_loss_in_training_the_others_are_not_summed(tmp_path):
     assert (result["evaluated"], "a site was lost" in result["reason"]) == (False, True)
     phases = {line["phase"] for line in lines(tmp_path / "out/ledger.jsonl")}
     assert phases.isdisjoint(PHASES)
+    assert not list((tmp_path / "out").rglob("cache"))
 
 
-class Stopped(BaseException):
-    """The coordinator's process ends here."""
+def test_of_a_run_that_is_not_evaluated_a_lost_sites_cache_goes_too(tmp_path):
+    data = write_sites(tmp_path / "data", three_sites())
+    settings = {"deadlines": "fit=0.3", "on_site_error": "continue", "readmit": False}
+    federate(tmp_path / "out", data, 3, tamper=losing("fit"), evaluate=False, **settings)
+    assert not list((tmp_path / "out").rglob("cache"))
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_stopped_evaluation_is_made_when_the_run_goes_on(evaluated, tmp_path, phase):
     data = write_sites(tmp_path / "data", unequal_sites())
-
-    def tamper(reply):
-        if reply.metadata.message_type == f"query.{phase}":
-            raise Stopped
-        return reply
-
     with pytest.raises(Stopped):
-        federate(tmp_path / "out", data, 3, tamper=tamper, output="both")
+        federate(tmp_path / "out", data, 3, tamper=stopping(phase), output="both")
     federate(tmp_path / "out", data, 3, resume=True, run_id=8, output="both")
     assert result_of(tmp_path / "out") | {"seconds": 0} == result_of(evaluated[0]) | {"seconds": 0}
     assert leftovers(tmp_path / "out") == []

@@ -16,6 +16,7 @@ from common.correction import group_rows
 from common.errors import ConfigError, GeneError, InputError, RunError, SiteFailure
 from common.smoothing import smoothed
 from server.frozen import frozen_model
+from tests.in_process import Stopped, stopping
 from tests.real_sites import real_sites, run
 from tests.small_sites import federate, leftovers, lines, run_json, site, three_sites, write_sites
 
@@ -153,22 +154,6 @@ def test_a_site_that_lacks_genes_is_padded_up_to_a_share(folder, tmp_path):
     assert run_json(tmp_path / "less")["status"] == "failed"
 
 
-class Stopped(BaseException):
-    """The coordinator's process ends here."""
-
-
-def stopping(phase, times):
-    left = [times]
-
-    def tamper(reply):
-        left[0] -= reply.metadata.message_type.partition(".")[2] == phase
-        if left[0] == 0:
-            raise Stopped
-        return reply
-
-    return tamper
-
-
 @pytest.mark.parametrize(("phase", "times"), [("describe", 2), ("latents", 3), ("correct", 2)])
 def test_a_stopped_run_goes_on(folder, tmp_path, phase, times):
     out, bundle = tmp_path / "out", folder / "first/bundle"
@@ -191,7 +176,7 @@ def test_a_run_does_not_go_on_with_another_bundle(folder, tmp_path):
     out, bundle = tmp_path / "out", tmp_path / "bundle"
     shutil.copytree(folder / "first/bundle", bundle)
     with pytest.raises(Stopped):
-        frozen(out, folder / "four", 4, bundle, tamper=stopping("latents", 1))
+        frozen(out, folder / "four", 4, bundle, tamper=stopping("latents"))
     shutil.rmtree(bundle)
     shutil.copytree(folder / "second/bundle", bundle)
     with pytest.raises(RunError, match="is another one than when the run began: put it back"):

@@ -7,7 +7,8 @@ are the same bit for bit. The tests are run on the unmasked run as well, where t
 import numpy as np
 import pytest
 
-from common.wire import OFFER, PHASES, THERMOMETER_BASE, Public
+from common.wire import OFFER, PHASES, THERMOMETER_BASE
+from common.wire_fields import Public
 from strategies.records import arrays_of, values_of
 from tests.small_sites import OPTIONAL, federate, three_sites, write_sites
 

@@ -9,7 +9,8 @@ from client.outbox import Outbox
 from common.errors import RingError, SiteFailure, WireError
 from common.secure.backend import SumContext
 from common.secure.off import OffSite
-from common.wire import OFFER, PHASES, Masked, Public
+from common.wire import OFFER, PHASES
+from common.wire_fields import Masked, Public
 from strategies.records import arrays_of, values_of
 from tests.small_sites import OPTIONAL, federate, lines, three_sites, write_sites
 

@@ -1,15 +1,26 @@
 """What the network does not encode: moments in parts, how far a mean moves, and what stays."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from client.phases import remainders
+from client.site import Site
 from common import remainder
 from common.coding import decode_chunks, encode
+from common.config import NodeConfig, RunConfig
 from common.models.build import build_model
+from common.models.state import state_of
+from common.panel import Panel
+from common.policy import SitePolicy
+from common.presets import resolve
 from common.reference import Reference, Remainder, packed, unpacked
 from common.remainder import adjustment, known_share, large_groups, remainder_moments
+from strategies.records import Request, panel_parts, to_record
 from tests.expression import CPU, small_matrix, small_preset
+from tests.small_sites import TINY, site, write_sites
 
 BATCHES = np.array(["a"] * 70 + ["b"] * 50)
 TYPES = np.array((["T"] * 40 + ["B"] * 30) + (["T"] * 46 + [None] * 4), object)
@@ -150,3 +161,35 @@ def test_references_travel_with_and_without_remainders():
     np.testing.assert_array_equal(back.mean, moments.mean)
     np.testing.assert_array_equal(back.variance, moments.variance)
     assert unpacked(["T"], packed({"T": Reference(np.zeros(2))}))["T"].remainder is None
+
+
+def contributed(folder, cells, least):
+    """Of A and B, by a site whose policy wants ``least`` cells, in a run that wants 20."""
+    values = {key.replace("_", "-"): value for key, value in TINY.items()}
+    config = RunConfig.parse(values, where="test")
+    path = write_sites(folder / "data", [cells]) / "site-1.h5ad"
+    node = {"data-path": str(path), "output-dir": str(folder / "out")}
+    # Not from its file: a site refuses a run that wants fewer than its policy.
+    policy = SitePolicy(**{"min-reference-cells": least})
+    own = Site(config, NodeConfig.parse(node, where="test"), policy, simulated=False)
+    genes = tuple(cells.var_names)
+    names, scaling = panel_parts(Panel(genes, genes, np.full(60, 0.5), np.ones(60)))
+    model = state_of(build_model(resolve(config), len(genes), 0))
+    record = to_record(
+        {"referenced": ["A", "B"], "panel": names}, {"panel": scaling, "model": model}
+    )
+    sums = {}
+    remainders.run(own, Request(record), SimpleNamespace(masked=sums.__setitem__))
+    return sums
+
+
+def test_a_batch_below_the_sites_or_the_runs_bound_does_not_enter_its_sums(tmp_path):
+    sizes = {("p", "A"): 30, ("p", "B"): 25, ("q", "A"): 22, ("q", "B"): 24, ("r", "B"): 40}
+    cells = site({**sizes, ("s", "A"): 19})
+    runs, stricter = (contributed(tmp_path / f"{least}", cells, least) for least in (1, 25))
+    assert runs["n_large"].tolist() == [2, 3]
+    assert stricter["n_large"].tolist() == [1, 2]
+    without = cells[cells.obs["batch"] != "q"].copy()
+    for name, sums in contributed(tmp_path / "without", without, 1).items():
+        np.testing.assert_allclose(stricter[name], sums, atol=1e-5)
+    assert (np.abs(runs["mean"] - stricter["mean"]).max(axis=1) > 0.1).all()

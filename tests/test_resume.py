@@ -9,14 +9,11 @@ import pytest
 from common.bundle import Bundle
 from common.errors import ConfigError, InputError, RunError, SecureSumError, SiteFailure
 from strategies.records import values_of
+from tests.in_process import Stopped, stopping
 from tests.small_sites import federate, leftovers, lines, run_json, three_sites, write_sites
 
 ROUNDS = 3
 SETTINGS = {"rounds": ROUNDS, "output": "both"}
-
-
-class Stopped(BaseException):
-    """The coordinator's process ends here."""
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +32,6 @@ def undisturbed(data, tmp_path_factory):
         return runs[strategy]
 
     return run
-
-
-def stopping(phase, times):
-    """End the coordinator at so many replies of a phase."""
-    left = [times]
-
-    def tamper(reply):
-        left[0] -= reply.metadata.message_type.partition(".")[2] == phase
-        if left[0] == 0:
-            raise Stopped
-        return reply
-
-    return tamper
 
 
 def stop(out, data, phase, times=1, **settings):
@@ -249,7 +233,7 @@ def test_keys_are_new(data, tmp_path):
             keys.append(values_of(reply.content)["public"]["agreement_key"])
         return reply
 
-    ending = stopping("fit", 1)
+    ending = stopping("fit")
     with pytest.raises(Stopped):
         federate(out, data, 3, tamper=lambda reply: ending(watch(reply)), **SETTINGS)
     resume(out, data, tamper=watch)

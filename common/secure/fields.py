@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from common.errors import WireError
-from common.wire import NumberFormat, phase_of
+from common.wire import phase_of
+from common.wire_fields import NumberFormat
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -30,7 +31,7 @@ def pack(
     scales
         Factors by which fields are multiplied on the way.
     ring_bits
-        Of the fields that may be narrow; see :class:`common.wire.Masked`.
+        Of the fields that may be narrow; see :class:`common.wire_fields.Masked`.
 
     Returns
     -------
