@@ -1,0 +1,1 @@
+"""Gradient-boosted trees grown from sums over sites of gradient histograms over public bins."""
