@@ -1,5 +1,6 @@
 """The federated forest is the pooled one bit for bit, however cells lie at the sites."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from common.boosting.grower import Boosting, Grower, grow
 from common.boosting.request import Request
 from common.boosting.site import BoostingSite
 from common.boosting.splits import Rules
+from common.boosting.xgboost_json import from_json, to_json
 from common.errors import ConfigError, InputError, RingError, WireError
 from common.secure.ring import add
 from tests.boosting_cells import QUICK, accuracy, assert_same, cells, forest_of
@@ -122,17 +124,27 @@ def test_a_site_does_not_take_another_forest_for_the_one_it_knows():
     assert_same(runs[1].forest, forest_of(EXPRESSION, LABELS, EDGES, QUICK, class_weight=weighted))
 
 
-def test_a_round_begun_anew_without_a_lost_site_is_that_of_the_others():
-    staying, lost = sites(np.arange(200), np.arange(200, 300))
+def test_sums_over_fewer_sites_within_a_round_are_refused_and_the_round_begins_anew():
+    both = staying, _ = sites(np.arange(200), np.arange(200, 300))
     growing = grower()
-    for _ in range(2):
-        growing.step(add([site.answer(growing.request()) for site in (staying, lost)]))
+    for _ in range(QUICK.rules.max_depth + 1):
+        growing.step(add([site.answer(growing.request()) for site in both]))
+    assert growing.forest.n_rounds == 1
     with pytest.raises(WireError, match="was a site lost"):
         growing.step(staying.answer(growing.request()))
     growing.restart_round()
-    others = grow(growing, [staying])
-    alone = grow(grower(), [staying])
-    assert_same(others, alone)
+    assert growing.forest.n_rounds == 1
+    assert_same(grow(growing, both), POOLED)
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped():
+    boosting = Boosting(Rules(max_depth=2), rounds=4, gene_share=0.5)
+    whole = grow(grower(boosting), sites(np.arange(300)))
+    first = grow(grower(replace(boosting, rounds=1)), sites(np.arange(300)))
+    model = json.loads(json.dumps(to_json(first, [""] * 12, [""] * 3)))
+    checkpoint, *_ = from_json(model)
+    rest = grower(replace(boosting, rounds=3), start=checkpoint)
+    assert_same(grow(rest, sites(np.arange(80), np.arange(80, 300))), whole)
 
 
 def test_sums_of_another_shape_are_refused():

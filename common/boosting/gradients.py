@@ -80,7 +80,7 @@ def unpack(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def probabilities(margins: np.ndarray) -> np.ndarray:
     """Softmax over classes, float64, of the shape of ``margins``, (n_classes, n_cells)."""
     # Class by class, and in double precision: a cell's gradient must not depend on which cells
-    # stand beside it, nor, but for one chance in millions, on the machine's exp.
+    # stand beside it, nor, but for one value in billions, on the machine's exp.
     out = margins.astype(np.float64)
     out -= out.max(axis=0, initial=-np.inf)
     np.exp(out, out=out)

@@ -67,7 +67,7 @@ class Grower:
     class_weight
         Weight of a cell of each class; default 1.
     start
-        A forest to go on from; its rounds do not count.
+        A forest to go on from, of a checkpoint or of other sites; its rounds do not count.
 
     Raises
     ------
@@ -146,7 +146,10 @@ class Grower:
             self._begin_round()
 
     def restart_round(self) -> None:
-        """Begin the round anew, where a site was lost in it: the sums so far hold its part."""
+        """Begin the round anew, when all sites are back after one was lost in it.
+
+        Over fewer sites than before, the first sums would show the lost one's by difference.
+        """
         self._begin_round()
 
     def _begin_round(self) -> None:
