@@ -145,6 +145,14 @@ def test_a_large_gamma_or_child_weight_leaves_a_leaf():
     assert leaf_value(total, Rules(min_child_weight=36.0), 20)[0] == 0
 
 
+def test_gains_that_are_one_in_single_precision_are_ties():
+    edges = BinEdges.alike(2, 1)
+    right = (2**27 + np.array([0, 1])) + (2**29 << 32)
+    for order in ([0, 1], [1, 0]):
+        split = best_split(right[order], np.int64(2**30 << 32), edges, Rules(), 20)
+        assert (split.gene, split.right) == (0, right[order][0])
+
+
 def test_training_starts_at_the_classes_shares():
     margins = class_margins(np.array([50.0, 30.0, 20.0]))
     assert margins.sum() == pytest.approx(0, abs=1e-6)

@@ -39,6 +39,7 @@ def train(features, labels, rules: Rules, rounds: int, weights=None) -> xgboost.
         (Rules(eta=1.0, max_depth=2), None),
         (Rules(max_depth=6, reg_lambda=0.5, min_child_weight=0.3), None),
         (Rules(gamma=3.0, min_child_weight=4.0), None),
+        (Rules(max_depth=4, min_child_weight=15.0), None),
         (Rules(max_depth=4), np.array([1.0, 4.0, 0.5])),
     ],
 )
