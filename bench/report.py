@@ -36,7 +36,11 @@ def keep(name: str, figures: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     where = machine()
     whole = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": where, **figures}
-    (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    path = RESULTS / f"{name}.json"
+    part = path.with_suffix(".part")
+    # Comparing NumPy's numbers gives NumPy's bool.
+    part.write_text(json.dumps(whole, indent=1, default=lambda value: value.item()) + "\n")
+    part.replace(path)
     print(f"ran on {where['processor']}, {where['cores']} cores, {where['memory_gb']} GB")
     for claim, holds in figures.get("claims", {}).items():
         print(f"{'reached' if holds else 'NOT REACHED'}: {claim}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scanpy as sc
 
-from bench import kept
+from bench import kept, report
 from bench.cells import Cells, given_labels, held_out
 from bench.correction import arguments
 from bench.correction_claims import claims_of, paired, passes
@@ -215,6 +215,17 @@ def test_what_is_kept_is_not_made_again(tmp_path, monkeypatch):
         assert kept.kept_values("other", lambda: made.append(2) or [1, None]) == [1, None]
     assert made == [1, 2]
     assert not list((tmp_path / "kept").glob(".*"))
+
+
+def test_figures_are_kept_whatever_kind_of_number_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    report.keep("some", {"claims": {"one": np.float64(1) < 2, "other": np.int64(3) < 2}})
+    assert json.loads((tmp_path / "results/some.json").read_text())["claims"] == {
+        "one": True,
+        "other": False,
+    }
+    assert "NOT REACHED: other" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["some.json"]
 
 
 def test_a_digest_follows_the_source(tmp_path, monkeypatch):
