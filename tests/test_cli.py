@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import anndata
-import click
 import h5py
 import numpy as np
 import pytest
@@ -97,10 +96,10 @@ def test_each_command_has_help(command):
     assert done.exit_code == 0
     assert f"Usage: root {command}" in done.stdout or f" {command} " in done.stdout
     shown = unwrapped(done.stdout)
-    for option in get_command(app).commands[command].params:
+    for parameter in get_command(app).commands[command].params:
         # Rich takes what stands in square brackets for markup.
-        if isinstance(option, click.Option):
-            assert option.help in shown
+        assert parameter.help, parameter.name
+        assert parameter.help in shown
     if default := {"demo": "runs/demo-DATE-TIME", "join": "as the bundle's run"}.get(command):
         assert f"[default: ({default})]" in shown
 
