@@ -1,0 +1,1 @@
+"""Cell-type classifiers without Flower: labels, class weights, figures and the unknown answer."""
