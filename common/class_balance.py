@@ -68,13 +68,18 @@ def class_weights(counts: np.ndarray, power: float = 1.0) -> np.ndarray:
 
 
 def logit_offsets(
-    site_counts: np.ndarray, strength: float = 1.0, pooled_counts: np.ndarray | None = None
+    site_counts: np.ndarray,
+    strength: float = 1.0,
+    pooled_counts: np.ndarray | None = None,
+    *,
+    pseudo_count: float = 0.0,
 ) -> np.ndarray:
     """What a site adds to its logits in training, so that their average fits all sites.
 
     A classifier trained with the offset tau log p(class at the site) is left with logits that no
     longer hold the site's class frequencies (Menon et al. 2021, eq. 10). A class that the site
-    lacks is left out of its softmax: its logit is not pushed down by cells of other classes.
+    lacks is left out of its softmax, so that its logit is not pushed down by cells of other
+    classes at all, or with a pseudo-count less than others.
 
     Parameters
     ----------
@@ -85,12 +90,19 @@ def logit_offsets(
     pooled_counts
         With them the logits keep the frequencies over all sites, which accuracy asks for (Bayes'
         rule with the prior exchanged); without, all classes are alike, which macro-F1 asks for.
+    pseudo_count
+        Cells that are added to each class at the site.
+
+    Raises
+    ------
+    ValueError
+        The site has more cells of a class than all sites together.
     """
-    site = np.asarray(site_counts, dtype=np.float64)
+    site = np.asarray(site_counts, dtype=np.float64) + pseudo_count
     ratio = site / site.sum()
     if pooled_counts is not None:
         pooled = np.asarray(pooled_counts, dtype=np.float64)
-        if (site > pooled).any():
+        if (np.asarray(site_counts) > pooled).any():
             raise ValueError("a site has more cells of a class than all sites together")
         ratio = ratio * pooled.sum() / np.maximum(pooled, 1)
     offsets = np.full(site.shape, -np.inf)

@@ -32,11 +32,7 @@ def rate_at(training: ClassifierTraining, round_: int) -> float:
 
 
 def class_balance(
-    training: ClassifierTraining,
-    site_counts: np.ndarray,
-    pooled_counts: np.ndarray,
-    *,
-    keep_frequencies: bool = True,
+    training: ClassifierTraining, site_counts: np.ndarray, pooled_counts: np.ndarray
 ) -> ClassBalance:
     """The weights and offsets that a recipe asks for at a site.
 
@@ -44,15 +40,17 @@ def class_balance(
     ----------
     site_counts, pooled_counts
         Training cells of each class, at the site and over all sites, (n_classes,).
-    keep_frequencies
-        See ``pooled_counts`` of :func:`common.class_balance.logit_offsets`.
     """
     weights = offsets = None
     if training.class_weight_power:
         weights = class_weights(pooled_counts, training.class_weight_power)
     if training.logit_adjustment:
-        pooled = pooled_counts if keep_frequencies else None
-        offsets = logit_offsets(site_counts, training.logit_adjustment, pooled)
+        offsets = logit_offsets(
+            site_counts,
+            training.logit_adjustment,
+            pooled_counts if training.keep_frequencies else None,
+            pseudo_count=training.pseudo_count,
+        )
     as_tensor = [v if v is None else torch.from_numpy(v).float() for v in (weights, offsets)]
     return ClassBalance(*as_tensor)
 

@@ -46,6 +46,17 @@ def test_weighted_cross_entropy_against_scikit_learn():
     assert compute_sample_weight("balanced", Y).mean() == pytest.approx(1)
 
 
+def test_a_pseudo_count_lets_a_lacking_class_be_pushed_down_a_little():
+    counts = np.array([40, 9, 0, 11])
+    ours = logit_offsets(counts, 0.5, pseudo_count=2)
+    np.testing.assert_allclose(np.exp(2 * ours), np.array([42, 11, 2, 13]) / 68)
+    pooled = np.array([50, 50, 50, 50])
+    ours = logit_offsets(counts, 1.0, pooled, pseudo_count=2)
+    np.testing.assert_allclose(np.exp(ours), np.array([42, 11, 2, 13]) / 68 / 0.25)
+    # Cells added to a site that holds all of a class do not make it hold more.
+    assert np.isfinite(logit_offsets(counts, 1.0, counts, pseudo_count=2)).all()
+
+
 @pytest.mark.parametrize("pooled", [None, np.array([100, 100, 100, 700])])
 def test_offsets_take_a_sites_frequencies_out_by_bayes_rule(pooled):
     """Logits that fit the site with its offsets are, without them, the posterior elsewhere."""

@@ -32,8 +32,10 @@ class ClassifierTraining:
     class_weight_power
         0 weighs cells alike, 1 balances the types; see
         :func:`common.class_balance.class_weights`.
-    logit_adjustment
-        0 leaves the logits; see :func:`common.class_balance.logit_offsets`.
+    logit_adjustment, pseudo_count, keep_frequencies
+        0 leaves the logits; what a site adds to its counts; whether the answers keep the pooled
+        frequencies of the types or hold them alike. See
+        :func:`common.class_balance.logit_offsets`.
     """
 
     rounds: int
@@ -49,3 +51,5 @@ class ClassifierTraining:
     validation_share: float = 0.1
     class_weight_power: float = 0.0
     logit_adjustment: float = 0.0
+    pseudo_count: float = 0.0
+    keep_frequencies: bool = False
