@@ -1,0 +1,237 @@
+"""Local training of a classifier on one site's cells, its logits, and its validation sums."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.class_balance import ClassBalance, class_weights, logit_offsets
+from common.data.matrix import ExpressionMatrix
+from common.device import memory_guard
+from common.errors import InputError
+from common.mini_batches import epochs, seeded
+from common.models.classifiers.classifier import Classifier
+from common.models.classifiers.recipe import ClassifierTraining
+from common.proximal import ProximalTerm
+from common.training import EVALUATION_CELLS, learning_rate_at
+
+OPTIMIZERS = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "sgd": partial(torch.optim.SGD, fused=True),
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def rate_at(training: ClassifierTraining, round_: int) -> float:
+    """The learning rate of a round (counted from 1)."""
+    if training.schedule != "exponential":
+        return learning_rate_at(training, round_)
+    progress = (round_ - 1) / max(training.rounds - 1, 1)
+    return training.learning_rate * training.final_share**progress
+
+
+def class_balance(
+    training: ClassifierTraining, site_counts: np.ndarray, pooled_counts: np.ndarray
+) -> ClassBalance:
+    """The weights and offsets that a recipe asks for at a site.
+
+    Parameters
+    ----------
+    site_counts, pooled_counts
+        Training cells of each class, at the site and over all sites, (n_classes,).
+    """
+    weights = offsets = None
+    if training.class_weight_power:
+        weights = class_weights(pooled_counts, training.class_weight_power)
+    if training.logit_adjustment:
+        offsets = logit_offsets(
+            site_counts,
+            training.logit_adjustment,
+            pooled_counts if training.keep_frequencies else None,
+            pseudo_count=training.pseudo_count,
+        )
+    as_tensor = [v if v is None else torch.from_numpy(v).float() for v in (weights, offsets)]
+    return ClassBalance(*as_tensor)
+
+
+def fit_classifier(
+    model: Classifier,
+    matrix: ExpressionMatrix,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    training: ClassifierTraining,
+    *,
+    round_: int,
+    seed: int,
+    device: torch.device,
+    balance: ClassBalance | None = None,
+    proximal_mu: float = 0.0,
+) -> float:
+    """Train ``model`` in place for one round's local epochs.
+
+    Randomness depends on ``seed`` and ``round_`` alone, as in :func:`common.training.fit`.
+
+    Parameters
+    ----------
+    model
+        Moved to ``device``.
+    matrix
+        The site's expression.
+    labels
+        Class of each cell, an integer (n_cells,); below 0 without a label.
+    rows
+        Training cells, each with a label.
+    training, round_, seed, device
+        What to do, where.
+    balance
+        See :func:`class_balance`; none, every cell counts alike.
+    proximal_mu
+        FedProx's mu; see :class:`common.proximal.ProximalTerm`. The loss is told without the term.
+
+    Returns
+    -------
+    loss
+        Mean loss per cell over the last epoch, every term in it.
+
+    Raises
+    ------
+    InputError
+        There is no training cell, or one without a label of the vocabulary or whose class the
+        balance leaves out.
+    DeviceError
+        The device ran out of memory.
+    """
+    balance = balance or ClassBalance()
+    _check_labels(labels, rows, model.n_classes, balance)
+    guard = memory_guard(device, training.batch_size, "batch-size or n-top-genes")
+    with seeded(device, seed, round_) as noise, guard:
+        model.to(device).train()
+        balance, y = balance.to(device), torch.from_numpy(labels.astype(np.int64))
+        proximal = ProximalTerm(model, proximal_mu)
+        optimizer = OPTIMIZERS[training.optimizer](model.parameters(), lr=rate_at(training, round_))
+        loss_sum = torch.zeros((), device=device)
+        for mini_batches in epochs(
+            rows,
+            batch_size=training.batch_size,
+            local_epochs=training.local_epochs,
+            reshuffle=training.reshuffle,
+            seed=seed,
+            round_=round_,
+        ):
+            loss_sum.zero_()
+            for batch in mini_batches:
+                x_BG = _expression(matrix, batch, training).to(device, non_blocking=True)
+                terms = model.losses(x_BG, y[batch].to(device), balance, noise)
+                loss = sum(terms.values())
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                if training.gradient_norm:
+                    nn.utils.clip_grad_norm_(model.parameters(), training.gradient_norm)
+                proximal.add_gradient()
+                optimizer.step()
+                loss_sum += loss.detach() * len(batch)
+        return float(loss_sum) / len(rows)
+
+
+@torch.no_grad()
+def class_logits(
+    model: Classifier,
+    matrix: ExpressionMatrix,
+    rows: np.ndarray,
+    training: ClassifierTraining,
+    device: torch.device,
+) -> np.ndarray:
+    """Logits of some cells without dropout and without offsets, float32 (n_rows, n_classes).
+
+    Raises
+    ------
+    DeviceError
+        The device ran out of memory.
+    """
+    model.to(device).eval()
+    logits = np.empty((len(rows), model.n_classes), dtype=np.float32)
+    with memory_guard(device, EVALUATION_CELLS):
+        for start in range(0, len(rows), EVALUATION_CELLS):
+            batch = rows[start : start + EVALUATION_CELLS]
+            x_BG = _expression(matrix, batch, training).to(device)
+            logits[start : start + len(batch)] = model(x_BG).cpu().numpy()
+    return logits
+
+
+def evaluation_sums(
+    model: Classifier,
+    matrix: ExpressionMatrix,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    training: ClassifierTraining,
+    device: torch.device,
+    weights: torch.Tensor | None = None,
+) -> dict[str, np.ndarray]:
+    """A site's part of a validation: sums over cells, nothing of a single one.
+
+    Parameters
+    ----------
+    weights
+        Of the classes, in the loss; the site's own frequencies are not taken out.
+
+    Returns
+    -------
+    sums
+        ``loss``, the loss by the labels without a penalty, float64; ``confusion``, cells by true
+        class (row) and answer (column), float64 (n_classes, n_classes).
+    """
+    _check_labels(labels, rows, model.n_classes, ClassBalance(), empty=True)
+    n_classes = model.n_classes
+    if not len(rows):
+        return {"loss": np.float64(0), "confusion": np.zeros((n_classes, n_classes))}
+    y = labels[rows].astype(np.int64)
+    logits = class_logits(model, matrix, rows, training, device)
+    terms = model.label_losses(
+        torch.from_numpy(logits).double(),
+        torch.from_numpy(y),
+        ClassBalance(None if weights is None else weights.double()),
+    )
+    terms.pop("penalty", None)
+    pairs = np.bincount(y * n_classes + logits.argmax(axis=1), minlength=n_classes**2)
+    return {
+        "loss": np.float64(sum(map(float, terms.values())) * len(rows)),
+        "confusion": pairs.reshape(n_classes, n_classes).astype(np.float64),
+    }
+
+
+def _expression(
+    matrix: ExpressionMatrix, rows: np.ndarray, training: ClassifierTraining
+) -> torch.Tensor:
+    return matrix.scaled(rows) if training.scaled else torch.from_numpy(matrix.log(rows))
+
+
+def _check_labels(
+    labels: np.ndarray,
+    rows: np.ndarray,
+    n_classes: int,
+    balance: ClassBalance,
+    *,
+    empty: bool = False,
+) -> None:
+    if not len(rows):
+        if empty:
+            return
+        raise InputError(
+            "the site has no training cell with an agreed label: check cell-type-key, or let the "
+            "site take part in evaluation alone"
+        )
+    y = labels[rows]
+    wrong = (y < 0) | (y >= n_classes)
+    if wrong.any():
+        raise InputError(
+            f"{int(wrong.sum()):,} of {len(rows):,} cells have no label of the agreed vocabulary: "
+            "train on labelled cells alone"
+        )
+    if balance.offsets is not None:
+        left_out = ~balance.offsets.isfinite().numpy()[y]
+        if left_out.any():
+            raise InputError(
+                f"{int(left_out.sum()):,} of {len(rows):,} cells are of a class that the site's "
+                "counts have none of: count the training cells again"
+            )

@@ -1,0 +1,1 @@
+"""Cell-type classifiers, one per file, and their registry."""

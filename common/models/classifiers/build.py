@@ -1,0 +1,74 @@
+"""A classifier over a number of genes and the classes of a vocabulary."""
+
+from typing import Any
+
+import torch
+
+from common.errors import ConfigError
+from common.models.classifiers.classifier import Classifier
+from common.models.classifiers.registry import CLASSIFIERS
+from common.models.state import State, load_state
+from common.registry import did_you_mean
+
+
+def shape_of(name: str, form: str = "published") -> Any:
+    """The shape of one of a classifier's forms: as published, or with less in it.
+
+    Raises
+    ------
+    ConfigError
+        No classifier or none of its forms is called so.
+    """
+    forms = CLASSIFIERS.get(name).forms
+    if form not in forms:
+        raise ConfigError(f"{name} has no form {form!r}: {did_you_mean(form, forms)}")
+    return forms[form]
+
+
+def build_classifier(name: str, shape: Any, n_genes: int, n_classes: int, seed: int) -> Classifier:
+    """A fresh classifier on the CPU; the same seed gives the same values.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown, or there are not two classes to tell apart.
+    """
+    _at_least_two(n_classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+
+
+def restore_classifier(
+    name: str, shape: Any, n_genes: int, n_classes: int, state: State
+) -> Classifier:
+    """A classifier on the CPU with the values of ``state``.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown, or there are not two classes to tell apart.
+    RuntimeError
+        A name or a shape of the state does not fit.
+    """
+    _at_least_two(n_classes)
+    # Without storage until the values come, as in common/models/build.py.
+    with torch.device("meta"):
+        model = CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+    load_state(model, state)
+    return model
+
+
+def trainable_names(name: str, shape: Any, n_genes: int, n_classes: int) -> list[str]:
+    """What training changes by gradients; the rest of a state is buffers."""
+    with torch.device("meta"):
+        model = CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _at_least_two(n_classes: int) -> None:
+    if n_classes < 2:
+        raise ConfigError(
+            f"the agreed vocabulary has {n_classes} cell type(s): a classifier needs at least 2; "
+            "check cell-type-key, or lower what a type needs to enter the vocabulary"
+        )

@@ -1,0 +1,55 @@
+"""How a classifier is trained at a site, and over how many rounds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """Local training and its rounds; the names that :class:`common.presets.Training` has, too.
+
+    Parameters
+    ----------
+    rounds, local_epochs
+        Federated rounds, and passes over a site's training cells within each.
+    batch_size
+        Cells per step.
+    learning_rate
+        At the first round.
+    optimizer
+        ``"adam"``, ``"sgd"`` or ``"rmsprop"``; its moments start anew every round.
+    schedule
+        ``"constant"``, ``"cosine"`` towards 2 % of ``learning_rate``, or ``"exponential"``, which
+        ends at ``final_share`` of it. A rate is one round's: a schedule over steps would give
+        large sites other rates than small ones.
+    gradient_norm
+        Longer gradients are cut to this length; 0 leaves them.
+    scaled
+        Feed expression scaled by the pooled moments and clipped, else log1p CP10k.
+    reshuffle
+        Draw new mini-batches every epoch.
+    validation_share
+        Share of each batch's cells held out.
+    class_weight_power
+        0 weighs cells alike, 1 balances the types; see
+        :func:`common.class_balance.class_weights`.
+    logit_adjustment, pseudo_count, keep_frequencies
+        0 leaves the logits; what a site adds to its counts; whether the answers keep the pooled
+        frequencies of the types or hold them alike. See
+        :func:`common.class_balance.logit_offsets`.
+    """
+
+    rounds: int
+    local_epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str = "adam"
+    schedule: str = "constant"
+    final_share: float = 1.0
+    gradient_norm: float = 0.0
+    scaled: bool = False
+    reshuffle: bool = True
+    validation_share: float = 0.1
+    class_weight_power: float = 0.0
+    logit_adjustment: float = 0.0
+    pseudo_count: float = 0.0
+    keep_frequencies: bool = False
