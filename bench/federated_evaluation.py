@@ -34,7 +34,6 @@ DATASETS = (
     "cellline_mixology_5batch",
     "pbmc_5study",
     "brain_oligo_6region",
-    "mesc_2batch",
     "pbmc_kang_8donor",
 )
 # Of larger data so many cells of each batch, at random: 18 runs are made.
