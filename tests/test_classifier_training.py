@@ -8,8 +8,8 @@ import torch
 from sklearn.metrics import confusion_matrix, log_loss
 from torch import nn
 
-from common.class_balance import ClassBalance, class_weights, logit_offsets
-from common.classifier_training import (
+from common.classification.class_weights import class_weights, logit_offsets
+from common.classification.training import (
     class_balance,
     class_logits,
     evaluation_sums,
@@ -17,6 +17,7 @@ from common.classifier_training import (
     rate_at,
 )
 from common.errors import InputError
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.registry import CLASSIFIERS
 from common.models.state import state_of
@@ -193,14 +194,14 @@ def test_the_recipe_says_how_classes_count():
     for keep, pooled in ((True, POOLED), (False, None)):
         both = recipe(
             "logistic",
-            class_weight_power=0.5,
+            class_weights="sqrt",
             logit_adjustment=0.7,
             pseudo_count=3.0,
             keep_frequencies=keep,
         )
         ours = class_balance(both, COUNTS, POOLED)
         expected = logit_offsets(COUNTS, 0.7, pooled, pseudo_count=3.0)
-        np.testing.assert_allclose(ours.weights, class_weights(POOLED, 0.5), rtol=1e-6)
+        np.testing.assert_allclose(ours.weights, class_weights(POOLED, "sqrt"), rtol=1e-6)
         np.testing.assert_allclose(ours.offsets, expected, rtol=1e-6)
         assert ours.weights.dtype == ours.offsets.dtype == torch.float32
 
@@ -209,8 +210,8 @@ def test_the_recipe_says_how_classes_count():
 def test_weights_turn_answers_towards_the_rare_class(name):
     rare = int(COUNTS.argmin())
     answers = []
-    for power in (0.0, 2.0):
-        values = {"learning_rate": 1e-2, "local_epochs": 10, "class_weight_power": power}
+    for kind in ("none", "balanced"):
+        values = {"learning_rate": 1e-2, "local_epochs": 10, "class_weights": kind}
         model = small_classifier(name)
         training = recipe(name, **values)
         fit_classifier(
@@ -231,7 +232,7 @@ def test_weights_turn_answers_towards_the_rare_class(name):
 
 @pytest.mark.parametrize(("name", "form"), FORMS)
 def test_logits_have_no_dropout_whatever_the_chunk(name, form, monkeypatch):
-    monkeypatch.setattr("common.classifier_training.EVALUATION_CELLS", 7)
+    monkeypatch.setattr("common.classification.training.EVALUATION_CELLS", 7)
     model, training = small_classifier(name, form).train(), recipe(name)
     ours = class_logits(model, MATRIX, ROWS, training, CPU)
     x = MATRIX.scaled(ROWS) if training.scaled else torch.from_numpy(MATRIX.log(ROWS))

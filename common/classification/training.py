@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.class_balance import ClassBalance, class_weights, logit_offsets
+from common.classification.class_weights import class_weights, logit_offsets
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.errors import InputError
 from common.mini_batches import epochs, seeded
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.recipe import ClassifierTraining
 from common.proximal import ProximalTerm
@@ -42,8 +43,8 @@ def class_balance(
         Training cells of each class, at the site and over all sites, (n_classes,).
     """
     weights = offsets = None
-    if training.class_weight_power:
-        weights = class_weights(pooled_counts, training.class_weight_power)
+    if training.class_weights != "none":
+        weights = class_weights(pooled_counts, training.class_weights)
     if training.logit_adjustment:
         offsets = logit_offsets(
             site_counts,
