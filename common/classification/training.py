@@ -112,14 +112,7 @@ def fit_classifier(
         proximal = ProximalTerm(model, proximal_mu)
         optimizer = OPTIMIZERS[training.optimizer](model.parameters(), lr=rate_at(training, round_))
         loss_sum = torch.zeros((), device=device)
-        for mini_batches in epochs(
-            rows,
-            batch_size=training.batch_size,
-            local_epochs=training.local_epochs,
-            reshuffle=training.reshuffle,
-            seed=seed,
-            round_=round_,
-        ):
+        for mini_batches in epochs(rows, training, seed=seed, round_=round_):
             loss_sum.zero_()
             for batch in mini_batches:
                 x_BG = _expression(matrix, batch, training).to(device, non_blocking=True)
