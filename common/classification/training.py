@@ -1,4 +1,4 @@
-"""Local training of a classifier on one site's cells, its logits, and its validation sums."""
+"""Local training of a classifier on one site's cells, its logits, and its validation loss."""
 
 from functools import partial
 
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from common.classification.class_weights import class_weights, logit_offsets
+from common.classification.probabilities import require_finite
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.errors import InputError
@@ -153,45 +154,42 @@ def class_logits(
     return logits
 
 
-def evaluation_sums(
+def loss_sum(
     model: Classifier,
-    matrix: ExpressionMatrix,
-    labels: np.ndarray,
-    rows: np.ndarray,
-    training: ClassifierTraining,
-    device: torch.device,
-    weights: torch.Tensor | None = None,
-) -> dict[str, np.ndarray]:
-    """A site's part of a validation: sums over cells, nothing of a single one.
+    logits: np.ndarray,
+    truth: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> float:
+    """Sum over a site's validation cells of the loss by their labels, without a penalty.
+
+    What else a validation sums comes from the same logits:
+    :func:`common.classification.site_sums.site_sums`.
 
     Parameters
     ----------
+    logits
+        Of :func:`class_logits`, (n_cells, n_classes).
+    truth
+        (n_cells,) classes; cells without one are not summed.
     weights
-        Of the classes, in the loss; the site's own frequencies are not taken out.
+        Of the classes, (n_classes,); the site's own frequencies are not taken out.
 
-    Returns
-    -------
-    sums
-        ``loss``, the loss by the labels without a penalty, float64; ``confusion``, cells by true
-        class (row) and answer (column), float64 (n_classes, n_classes).
+    Raises
+    ------
+    UpdateError
+        A logit is not finite.
     """
-    _check_labels(labels, rows, model.n_classes, ClassBalance(), empty=True)
-    n_classes = model.n_classes
-    if not len(rows):
-        return {"loss": np.float64(0), "confusion": np.zeros((n_classes, n_classes))}
-    y = labels[rows].astype(np.int64)
-    logits = class_logits(model, matrix, rows, training, device)
+    require_finite(logits)
+    classed = truth >= 0
+    if not classed.any():
+        return 0.0
     terms = model.label_losses(
-        torch.from_numpy(logits).double(),
-        torch.from_numpy(y),
-        ClassBalance(None if weights is None else weights.double()),
+        torch.from_numpy(logits[classed]).double(),
+        torch.from_numpy(truth[classed].astype(np.int64)),
+        ClassBalance(None if weights is None else torch.from_numpy(weights).double()),
     )
     terms.pop("penalty", None)
-    pairs = np.bincount(y * n_classes + logits.argmax(axis=1), minlength=n_classes**2)
-    return {
-        "loss": np.float64(sum(map(float, terms.values())) * len(rows)),
-        "confusion": pairs.reshape(n_classes, n_classes).astype(np.float64),
-    }
+    return sum(map(float, terms.values())) * int(classed.sum())
 
 
 def _expression(
@@ -205,12 +203,8 @@ def _check_labels(
     rows: np.ndarray,
     n_classes: int,
     balance: ClassBalance,
-    *,
-    empty: bool = False,
 ) -> None:
     if not len(rows):
-        if empty:
-            return
         raise InputError(
             "the site has no training cell with an agreed label: check cell-type-key, or let the "
             "site take part in evaluation alone"
