@@ -83,6 +83,7 @@ PRODUCT = (
     ),
     "common/data/held_out.py",
     "common/data/labels.py",
+    "common/data/random_parts.py",
     "common/models/*.py",
     "client/latents.py",
     "client/model.py",
