@@ -1,24 +1,24 @@
-"""Which cells make which step of local training, and from what a step may draw.
-
-What ``common/training.py`` does for the networks of correction, to the cell and to the bit.
-"""
+"""Which cells make which step of local training, and from what a step may draw."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 import torch
 
 
+class Passes(Protocol):
+    """What a training says of its passes over the cells."""
+
+    local_epochs: int
+    batch_size: int
+    reshuffle: bool
+
+
 def epochs(
-    rows: np.ndarray,
-    *,
-    batch_size: int,
-    local_epochs: int,
-    reshuffle: bool,
-    seed: int,
-    round_: int,
+    rows: np.ndarray, training: Passes, *, seed: int, round_: int
 ) -> Iterator[list[np.ndarray]]:
     """The mini-batches of each epoch of a round, by ``seed`` and ``round_`` alone.
 
@@ -29,14 +29,14 @@ def epochs(
     ----------
     rows
         Training cells, at least 1.
-    reshuffle
-        Draw new ones every epoch and round, else the same ones always.
+    training
+        With ``reshuffle`` there are new mini-batches every epoch and round, else the same always.
     """
-    order = np.random.default_rng([seed, round_ if reshuffle else 0])
-    n_batches = max(1, min(math.ceil(len(rows) / batch_size), len(rows) // 2))
+    order = np.random.default_rng([seed, round_ if training.reshuffle else 0])
+    n_batches = max(1, min(math.ceil(len(rows) / training.batch_size), len(rows) // 2))
     permuted = order.permutation(rows)
-    for epoch in range(local_epochs):
-        if epoch and reshuffle:
+    for epoch in range(training.local_epochs):
+        if epoch and training.reshuffle:
             permuted = order.permutation(rows)
         yield np.array_split(permuted, n_batches)
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
+from common.mini_batches import epochs, seeded
 from common.presets import Training
 from common.proximal import ProximalTerm
 
@@ -36,9 +37,7 @@ def fit(
     """Train ``model`` in place for one round's local epochs.
 
     Randomness depends on ``seed`` and ``round_`` alone, so that sites with the same cells make the
-    same steps; the process's own random state is left as it was. Every cell is in one mini-batch of
-    an epoch: they have ``batch_size`` cells or evenly a little fewer; one has a cell more
-    where another would have a single one.
+    same steps; see ``common/mini_batches.py``.
 
     Parameters
     ----------
@@ -63,25 +62,17 @@ def fit(
     DeviceError
         The device ran out of memory.
     """
-    devices = [device] if device.type == "cuda" else []
     guard = memory_guard(device, training.batch_size, "batch-size or n-top-genes")
-    with torch.random.fork_rng(devices=devices), guard:
-        torch.manual_seed(seed + 7919 * round_)
-        noise = torch.Generator().manual_seed(seed + 7919 * round_ + 1)
-        order = np.random.default_rng([seed, round_ if training.reshuffle else 0])
+    with seeded(device, seed, round_) as noise, guard:
         model.to(device).train()
         proximal = ProximalTerm(model, proximal_mu)
         optimizer = torch.optim.Adam(
             model.parameters(), lr=learning_rate_at(training, round_), fused=True
         )
-        n_batches = min(math.ceil(len(rows) / training.batch_size), len(rows) // 2)
-        permuted = order.permutation(rows)
         loss_sum = torch.zeros((), device=device)
-        for epoch in range(training.local_epochs):
-            if epoch and training.reshuffle:
-                permuted = order.permutation(rows)
+        for mini_batches in epochs(rows, training, seed=seed, round_=round_):
             loss_sum.zero_()
-            for batch in np.array_split(permuted, n_batches):
+            for batch in mini_batches:
                 x_BG = matrix.scaled(batch).to(device, non_blocking=True)
                 reconstruction, kl = model.losses(x_BG, noise)
                 loss = reconstruction + training.kl_weight * kl

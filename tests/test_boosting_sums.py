@@ -14,12 +14,12 @@ from common.boosting.gradients import (
     class_margins,
     fraction_bits,
     pack,
-    probabilities,
     softmax_gradients,
     unpack,
 )
 from common.boosting.site import bin_sums
 from common.boosting.splits import Rules, best_split, leaf_value
+from common.classification.probabilities import softmax
 from common.errors import ConfigError, RingError
 from tests.boosting_cells import cells
 
@@ -46,7 +46,7 @@ def test_gradients_are_the_derivatives_of_the_loss():
     labels, weights = rng.integers(0, 4, 50), rng.uniform(0.5, 2, 50)
 
     def loss(shifted):
-        return -weights * np.log(probabilities(shifted)[labels, np.arange(50)])
+        return -weights * np.log(softmax(shifted.T)[np.arange(50), labels])
 
     bits = fraction_bits(50, weights.sum())
     gradient, hessian = unpack(softmax_gradients(margins, labels, weights, bits))
@@ -55,7 +55,7 @@ def test_gradients_are_the_derivatives_of_the_loss():
         step[of_class] = 1e-5
         slope = (loss(margins + step) - loss(margins - step)) / 2e-5
         np.testing.assert_allclose(gradient[of_class] * 2.0**-bits, slope, atol=1e-6)
-    p = probabilities(margins)
+    p = softmax(margins.T).T
     np.testing.assert_allclose(hessian * 2.0**-bits, 2 * p * (1 - p) * weights, atol=1e-6)
 
 
@@ -156,7 +156,7 @@ def test_gains_that_are_one_in_single_precision_are_ties():
 def test_training_starts_at_the_classes_shares():
     margins = class_margins(np.array([50.0, 30.0, 20.0]))
     assert margins.sum() == pytest.approx(0, abs=1e-6)
-    np.testing.assert_allclose(probabilities(margins[:, None])[:, 0], [0.5, 0.3, 0.2], rtol=1e-5)
+    np.testing.assert_allclose(softmax(margins[None])[0], [0.5, 0.3, 0.2], rtol=1e-5)
     assert np.isfinite(class_margins(np.array([5.0, 0.0]))).all()
 
 

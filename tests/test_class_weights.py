@@ -1,4 +1,4 @@
-"""Class weights and log priors from summed counts, against scikit-learn and plain loops."""
+"""Class weights and logit offsets from counts, against scikit-learn and Bayes' rule."""
 
 import math
 
@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from common.classification.class_weights import KINDS, class_weights, log_priors
-from common.errors import ConfigError, InputError
+from common.classification.class_weights import KINDS, class_weights, logit_offsets
+from common.errors import ConfigError, InputError, UpdateError
 
+COUNTS = np.array([40, 9, 1, 10])
 counts = st.lists(st.integers(0, 10**6), min_size=1, max_size=8).filter(any).map(np.array)
 
 
@@ -70,21 +71,29 @@ def test_a_weighted_loss_averaged_over_sites_by_cells_is_the_pooled_one():
     assert by_weights != pytest.approx(pooled, rel=1e-3)
 
 
-def test_log_priors():
-    counts = np.array([1, 0, 3])
-    np.testing.assert_allclose(log_priors(counts), np.log([2 / 7, 1 / 7, 4 / 7]))
-    bare = log_priors(counts, pseudocount=0)
-    np.testing.assert_allclose(bare, [math.log(0.25), -math.inf, math.log(0.75)])
+def test_a_pseudo_count_lets_a_lacking_class_be_pushed_down_a_little():
+    counts = np.array([40, 9, 0, 11])
+    ours = logit_offsets(counts, 0.5, pseudo_count=2)
+    np.testing.assert_allclose(np.exp(2 * ours), np.array([42, 11, 2, 13]) / 68)
+    pooled = np.array([50, 50, 50, 50])
+    ours = logit_offsets(counts, 1.0, pooled, pseudo_count=2)
+    np.testing.assert_allclose(np.exp(ours), np.array([42, 11, 2, 13]) / 68 / 0.25)
+    # Cells added to a site that holds all of a class do not make it hold more.
+    assert np.isfinite(logit_offsets(counts, 1.0, counts, pseudo_count=2)).all()
 
 
-def test_adjusted_logits_are_right_by_the_balanced_error():
-    """Fitted to pi_c p(x | c) with f + log pi, f alone is log p(x | c): the balanced classifier."""
-    counts = np.array([10, 990])
-    likelihood = np.array([[0.7, 0.3], [0.4, 0.6]])
-    posterior = counts * likelihood / (counts * likelihood).sum(axis=1, keepdims=True)
-    adjusted = np.log(posterior) - log_priors(counts, pseudocount=0)
-    np.testing.assert_array_equal(np.log(posterior).argmax(axis=1), [1, 1])
-    np.testing.assert_array_equal(adjusted.argmax(axis=1), [0, 1])
+@pytest.mark.parametrize("pooled", [None, np.array([100, 100, 100, 700])])
+def test_offsets_take_a_sites_frequencies_out_by_bayes_rule(pooled):
+    """Logits that fit the site with its offsets are, without them, the posterior elsewhere."""
+    rng = np.random.default_rng(1)
+    likelihood = rng.gamma(1.0, size=(30, 4))
+    site = COUNTS / COUNTS.sum() * likelihood
+    log_site = np.log(site / site.sum(1, keepdims=True))
+    logits = log_site - logit_offsets(COUNTS, 1.0, pooled)
+    ours = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    prior = np.full(4, 0.25) if pooled is None else pooled / pooled.sum()
+    expected = prior * likelihood
+    np.testing.assert_allclose(ours, expected / expected.sum(1, keepdims=True))
 
 
 @pytest.mark.parametrize(
@@ -92,9 +101,10 @@ def test_adjusted_logits_are_right_by_the_balanced_error():
     [
         (lambda: class_weights(np.ones(2), "balance"), ConfigError, "did you mean 'balanced'"),
         (lambda: class_weights(np.ones(2), "effective", beta=1), ConfigError, "beta = 1"),
-        (lambda: class_weights(np.zeros(2), "sqrt"), InputError, "no site holds a cell"),
-        (lambda: log_priors(np.zeros(2)), InputError, "no site holds a cell"),
-        (lambda: log_priors(np.ones(2), pseudocount=-1), ConfigError, "pseudocount = -1"),
+        (lambda: class_weights(np.zeros(2), "sqrt"), InputError, "no training cell has a label"),
+        (lambda: logit_offsets(np.zeros(2)), InputError, "no training cell has a label"),
+        (lambda: logit_offsets(COUNTS, pseudo_count=-1), ConfigError, "pseudo-count = -1"),
+        (lambda: logit_offsets(COUNTS, 1.0, COUNTS - 1), UpdateError, "than all sites together"),
     ],
 )
 def test_bad_input(call, error, message):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 from sklearn import metrics
 
 from common.classification.calibration import calibration_sums, expected_calibration_error
 from common.classification.codes import OUTSIDE, UNLABELLED
 from common.classification.confusion import confusion_counts
 from common.classification.figures import figures_of
-from common.classification.probabilities import UNANSWERED, answers, exact, softmax
+from common.classification.probabilities import UNANSWERED, answers, exact, log_softmax, softmax
 from common.classification.site_sums import site_sums
 from common.errors import UpdateError
 
@@ -198,11 +199,16 @@ def test_diverged_outputs_are_refused():
         softmax(np.array([[1.0, np.inf]]))
 
 
-def test_softmax_is_scipys():
-    from scipy import special
-
-    logits = np.random.default_rng(0).normal(size=(50, 4)) * 100
-    np.testing.assert_allclose(softmax(logits, 2.0), special.softmax(logits / 2, axis=1))
+@pytest.mark.parametrize("size", [4, 100])
+@pytest.mark.parametrize("of", [softmax, log_softmax])
+def test_probabilities_are_scipys_and_a_cells_own_however_the_logits_are_laid_out(of, size):
+    logits = np.random.default_rng(3).normal(0, size, (133, 29)).astype(np.float32)
+    ours = of(logits, 1.7)
+    expected = getattr(special, of.__name__)(logits.astype(np.float64) / 1.7, axis=1)
+    np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(of(np.asfortranarray(logits), 1.7), ours)
+    alone = [of(logits[cell : cell + 1], 1.7) for cell in range(133)]
+    np.testing.assert_array_equal(np.concatenate(alone), ours)
 
 
 @settings(deadline=None)

@@ -9,10 +9,10 @@ from scipy.special import expit, softmax
 from sklearn.metrics import hinge_loss, log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
-from common.class_balance import ClassBalance
 from common.errors import ConfigError
 from common.models.classifiers import cell_graph
 from common.models.classifiers.build import build_classifier, shape_of
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.scsmd import pairwise_loss
 from common.models.state import state_of
 from tests.classifier_cells import FORMS, N_CLASSES, labelled_cells, small_classifier

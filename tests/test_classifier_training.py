@@ -5,18 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, log_loss
+from sklearn.metrics import log_loss
 from torch import nn
 
-from common.class_balance import ClassBalance, class_weights, logit_offsets
-from common.classifier_training import (
+from common.classification.class_weights import class_weights, logit_offsets
+from common.classification.codes import OUTSIDE, UNLABELLED
+from common.classification.training import (
     class_balance,
     class_logits,
-    evaluation_sums,
     fit_classifier,
+    loss_sum,
     rate_at,
 )
-from common.errors import InputError
+from common.errors import InputError, UpdateError
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.registry import CLASSIFIERS
 from common.models.state import state_of
@@ -193,14 +195,14 @@ def test_the_recipe_says_how_classes_count():
     for keep, pooled in ((True, POOLED), (False, None)):
         both = recipe(
             "logistic",
-            class_weight_power=0.5,
+            class_weights="sqrt",
             logit_adjustment=0.7,
             pseudo_count=3.0,
             keep_frequencies=keep,
         )
         ours = class_balance(both, COUNTS, POOLED)
         expected = logit_offsets(COUNTS, 0.7, pooled, pseudo_count=3.0)
-        np.testing.assert_allclose(ours.weights, class_weights(POOLED, 0.5), rtol=1e-6)
+        np.testing.assert_allclose(ours.weights, class_weights(POOLED, "sqrt"), rtol=1e-6)
         np.testing.assert_allclose(ours.offsets, expected, rtol=1e-6)
         assert ours.weights.dtype == ours.offsets.dtype == torch.float32
 
@@ -209,8 +211,8 @@ def test_the_recipe_says_how_classes_count():
 def test_weights_turn_answers_towards_the_rare_class(name):
     rare = int(COUNTS.argmin())
     answers = []
-    for power in (0.0, 2.0):
-        values = {"learning_rate": 1e-2, "local_epochs": 10, "class_weight_power": power}
+    for kind in ("none", "balanced"):
+        values = {"learning_rate": 1e-2, "local_epochs": 10, "class_weights": kind}
         model = small_classifier(name)
         training = recipe(name, **values)
         fit_classifier(
@@ -231,7 +233,7 @@ def test_weights_turn_answers_towards_the_rare_class(name):
 
 @pytest.mark.parametrize(("name", "form"), FORMS)
 def test_logits_have_no_dropout_whatever_the_chunk(name, form, monkeypatch):
-    monkeypatch.setattr("common.classifier_training.EVALUATION_CELLS", 7)
+    monkeypatch.setattr("common.classification.training.EVALUATION_CELLS", 7)
     model, training = small_classifier(name, form).train(), recipe(name)
     ours = class_logits(model, MATRIX, ROWS, training, CPU)
     x = MATRIX.scaled(ROWS) if training.scaled else torch.from_numpy(MATRIX.log(ROWS))
@@ -244,24 +246,37 @@ def test_logits_have_no_dropout_whatever_the_chunk(name, form, monkeypatch):
 
 @pytest.mark.parametrize("weights", [None, np.array([0.5, 1.0, 3.0, 2.0])])
 @pytest.mark.parametrize("name", ["actinn", "sccdcg"])
-def test_validation_sums_against_scikit_learn(name, weights):
-    training, model = recipe(name), small_classifier(name)
-    as_tensor = None if weights is None else torch.from_numpy(weights).float()
-
-    def sums(rows):
-        return evaluation_sums(model, MATRIX, Y, rows, training, CPU, as_tensor)
-
-    ours, logits = sums(ROWS), class_logits(model, MATRIX, ROWS, training, CPU)
-    classes = np.arange(N_CLASSES)
-    expected = confusion_matrix(Y[ROWS], logits.argmax(axis=1), labels=classes)
-    np.testing.assert_array_equal(ours["confusion"], expected)
+def test_validation_loss_against_scikit_learn(name, weights):
+    model = small_classifier(name)
+    logits, truth = class_logits(model, MATRIX, ROWS, recipe(name), CPU), Y[ROWS]
     p = torch.from_numpy(logits).double().softmax(1).numpy()
-    sample_weight = None if weights is None else weights[Y[ROWS]]
-    loss = log_loss(Y[ROWS], p, sample_weight=sample_weight, normalize=False, labels=classes)
-    assert ours["loss"] == pytest.approx(loss, rel=1e-6)
-    parts = [sums(ROWS[:20]), sums(ROWS[20:]), sums(ROWS[:0])]
-    assert sum(part["loss"] for part in parts) == pytest.approx(loss, rel=1e-5)
-    np.testing.assert_array_equal(sum(part["confusion"] for part in parts), expected)
+    sample_weight = None if weights is None else weights[truth]
+    expected = log_loss(
+        truth, p, sample_weight=sample_weight, normalize=False, labels=np.arange(N_CLASSES)
+    )
+    assert loss_sum(model, logits, truth, weights) == pytest.approx(expected, rel=1e-6)
+    parts = [slice(20), slice(20, None), slice(0)]
+    over_sites = sum(loss_sum(model, logits[part], truth[part], weights) for part in parts)
+    assert over_sites == pytest.approx(expected, rel=1e-6)
+    # Cells without a class are in neither the loss nor its cells.
+    more = np.concatenate([truth, [UNLABELLED, OUTSIDE]])
+    with_others = loss_sum(model, np.concatenate([logits, logits[:2]]), more, weights)
+    assert with_others == pytest.approx(expected, rel=1e-6)
+    assert loss_sum(model, logits[:2], more[-2:], weights) == 0
+
+
+def test_the_validation_loss_of_a_machine_is_its_hinge_without_the_penalty():
+    model = small_classifier("svm", alpha=3.0)
+    with torch.no_grad():
+        model.linear.weight.fill_(0.1)
+    margins = np.array([[0.5, -2.0, 0.0, 3.0], [-1.0, 1.0, -1.0, -0.5]])
+    ours = loss_sum(model, margins, np.array([0, 1]))
+    assert ours == pytest.approx((0.5 + 0 + 1 + 4) + (0 + 0 + 0 + 0.5))
+
+
+def test_a_loss_of_logits_that_are_not_finite_is_refused():
+    with pytest.raises(UpdateError, match="not finite"):
+        loss_sum(small_classifier("svm"), np.array([[np.nan, 0, 0, 0]]), np.array([0]))
 
 
 def test_the_rate_is_one_rounds():

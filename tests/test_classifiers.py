@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from common.class_balance import ClassBalance
 from common.errors import ConfigError
 from common.models.classifiers.build import (
     build_classifier,
@@ -14,6 +13,7 @@ from common.models.classifiers.build import (
     shape_of,
     trainable_names,
 )
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.registry import CLASSIFIERS
 from common.models.registry import MODELS
 from common.models.state import change, load_state, moved, state_of

@@ -8,10 +8,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, LinearSVC
 
-from common.class_balance import ClassBalance, class_weights
+from common.classification.class_weights import class_weights
+from common.classification.linear_optimum import LinearLoss, objective, pooled_optimum, site_sums
 from common.errors import UpdateError
-from common.linear_optimum import LinearLoss, objective, pooled_optimum, site_sums
 from common.models.classifiers.build import build_classifier, shape_of
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.logistic import LogisticShape
 from common.models.classifiers.svm import SVMShape
 from common.models.state import load_state
@@ -26,7 +27,7 @@ SITES = [
     ROWS[(ROWS >= 60) & (ROWS < 200) & (Y[ROWS] != 0)],
 ]
 SITES.append(np.setdiff1d(ROWS, np.concatenate(SITES)))
-WEIGHTS = class_weights(np.bincount(Y[ROWS]))
+WEIGHTS = class_weights(np.bincount(Y[ROWS]), "balanced")
 KINDS = ["softmax", "hinge", "squared_hinge"]
 
 
@@ -105,7 +106,7 @@ def test_the_parts_of_sites_add_up_to_the_pooled_sum(kind):
 def test_sums_do_not_depend_on_the_chunk(kind, monkeypatch):
     loss, point = linear_loss(kind), some_point()
     once = site_sums(loss, MATRIX, Y, ROWS, point)
-    monkeypatch.setattr("common.linear_optimum.CHUNK", 7)
+    monkeypatch.setattr("common.classification.linear_optimum.CHUNK", 7)
     np.testing.assert_allclose(site_sums(loss, MATRIX, Y, ROWS, point), once, rtol=1e-10)
 
 

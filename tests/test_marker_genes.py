@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 from sklearn.feature_selection import f_classif
 
+from common.classification.marker_genes import between_within, most_distinct, site_class_sums
 from common.data.matrix import ExpressionMatrix
-from common.marker_genes import between_within, most_distinct, site_class_sums
 from tests.classifier_cells import N_CLASSES, N_GENES, labelled_cells
 
 MATRIX, Y = labelled_cells(200)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import scipy.sparse as sp
 
-from common.boosting.gradients import probabilities
+from common.classification.probabilities import softmax
 from common.errors import ConfigError, InputError
 
 MAX_DEPTH = 12
@@ -170,7 +170,7 @@ class Forest:
 
     def probabilities(self, expression: sp.csr_matrix) -> np.ndarray:
         """Probability of every class, float64 (n_cells, n_classes); as :meth:`margins`."""
-        return probabilities(self.margins(expression)).T
+        return softmax(self.margins(expression).T)
 
     def add_to(self, margins: np.ndarray, matrix: sp.csr_matrix, cuts: np.ndarray) -> None:
         """Add the trees' values, in their order, to ``margins`` (n_classes, n_cells).

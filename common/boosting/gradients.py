@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from common.classification.probabilities import softmax
 from common.errors import ConfigError, RingError
 
 # A signed half of a word.
@@ -77,20 +78,6 @@ def unpack(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return gradients, (words - gradients) >> np.int64(32)
 
 
-def probabilities(margins: np.ndarray) -> np.ndarray:
-    """Softmax over classes, float64, of the shape of ``margins``, (n_classes, n_cells)."""
-    # Class by class, and in double precision: a cell's gradient must not depend on which cells
-    # stand beside it, nor, but for one value in billions, on the machine's exp.
-    out = margins.astype(np.float64)
-    out -= out.max(axis=0, initial=-np.inf)
-    np.exp(out, out=out)
-    total = np.zeros(margins.shape[1])
-    for row in out:
-        total += row
-    out /= total
-    return out
-
-
 def softmax_gradients(
     margins: np.ndarray, labels: np.ndarray, weights: np.ndarray, bits: int
 ) -> np.ndarray:
@@ -108,9 +95,16 @@ def softmax_gradients(
     Returns
     -------
     words
-        int64 (n_classes, n_cells): w (p - [label]) and, as XGBoost has it, w 2 p (1 - p).
+        int64 (n_classes, n_cells): w (p - [label]) and, as XGBoost has it, w 2 p (1 - p). A cell's
+        do not depend on the cells beside it, nor, but for one value in billions, on the machine's
+        exp.
+
+    Raises
+    ------
+    UpdateError
+        A margin is not finite.
     """
-    p = probabilities(margins)
+    p = softmax(margins.T).T
     hessians = 2 * p * (1 - p) * weights
     p[labels, np.arange(len(labels))] -= 1
     p *= weights

@@ -8,7 +8,7 @@ sites, weighted by cells, the pooled loss.
 
 import numpy as np
 
-from common.errors import ConfigError, InputError
+from common.errors import ConfigError, InputError, UpdateError
 from common.registry import did_you_mean
 
 KINDS = ("none", "balanced", "sqrt", "effective")
@@ -56,37 +56,61 @@ def _inverse(n: np.ndarray, kind: str, beta: float) -> np.ndarray:
     return {"balanced": 1 / n, "sqrt": 1 / np.sqrt(n)}.get(kind, np.ones(len(n)))
 
 
-def log_priors(counts: np.ndarray, *, pseudocount: float = 1.0) -> np.ndarray:
-    """log pi_c of logit adjustment, nats, float64 (n_classes,).
+def logit_offsets(
+    site_counts: np.ndarray,
+    strength: float = 1.0,
+    pooled_counts: np.ndarray | None = None,
+    *,
+    pseudo_count: float = 0.0,
+) -> np.ndarray:
+    """What a site adds to its logits in training, nats, float64 (n_classes,).
 
-    Trained with cross entropy on f_c + tau log pi_c and used with f_c alone, a model is right by
-    the balanced error; with a site's own counts in place of the sum, the site does not push down
-    classes that it lacks.
+    A classifier trained with the offset tau log p(class at the site) is left with logits that no
+    longer hold the site's class frequencies, so that their average over sites fits them all. A
+    class that the site lacks is left out of its softmax, so that its logit is not pushed down by
+    cells of other classes at all, or with a pseudo-count less than others.
 
     Parameters
     ----------
-    counts
-        (n_classes,) training cells of each class, of all sites or of one.
-    pseudocount
-        Cells added to every class; with 0, a class without cells has -inf.
+    site_counts
+        The site's training cells of each class, (n_classes,).
+    strength
+        Menon's tau.
+    pooled_counts
+        With them the logits keep the frequencies over all sites, which accuracy asks for (Bayes'
+        rule with the prior exchanged); without, all classes are alike, which macro-F1 asks for.
+    pseudo_count
+        Cells that are added to each class at the site.
 
     Raises
     ------
     ConfigError
-        ``pseudocount`` is negative.
+        ``pseudo_count`` is negative.
     InputError
-        No class has cells.
+        The site has no cell of any class.
+    UpdateError
+        The site has more cells of a class than all sites together.
 
     References
     ----------
     Menon et al. 2021, arXiv:2007.07314, equation 10.
     """
-    if pseudocount < 0:
-        raise ConfigError(f"pseudocount = {pseudocount:g}: give 0 or more cells, as 1")
-    _present(counts)
-    cells = np.asarray(counts, dtype=np.float64) + pseudocount
-    with np.errstate(divide="ignore"):
-        return np.log(cells / cells.sum())
+    if pseudo_count < 0:
+        raise ConfigError(f"pseudo-count = {pseudo_count:g}: give 0 or more cells, as 1")
+    _present(site_counts)
+    site = np.asarray(site_counts, dtype=np.float64) + pseudo_count
+    ratio = site / site.sum()
+    if pooled_counts is not None:
+        pooled = np.asarray(pooled_counts, dtype=np.float64)
+        if (np.asarray(site_counts) > pooled).any():
+            raise UpdateError(
+                "a site has more cells of a class than all sites together: its labels changed "
+                "after they were counted; start the run anew"
+            )
+        ratio = ratio * pooled.sum() / np.maximum(pooled, 1)
+    offsets = np.full(site.shape, -np.inf)
+    offsets[site > 0] = strength * np.log(ratio[site > 0])
+    return offsets
 
 
 def _present(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,5 +118,5 @@ def _present(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     counts = np.asarray(counts, dtype=np.float64)
     present = counts > 0
     if not present.any():
-        raise InputError("no site holds a cell of any class: give data with labels.")
+        raise InputError("no training cell has a label of any class: give data with labels.")
     return present, counts[present]

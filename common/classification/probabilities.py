@@ -17,15 +17,37 @@ def log_softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     UpdateError
         A logit is not finite.
     """
-    require_finite(logits)
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    below_most = _below_most(logits, temperature)
+    return below_most - np.log(_over_classes(np.exp(below_most)))
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities, float64 (n_cells, n_classes); raises as :func:`log_softmax`."""
-    return np.exp(log_softmax(logits, temperature))
+    """Probabilities, float64 (n_cells, n_classes); raises as :func:`log_softmax`.
+
+    A cell's are the same to the bit whichever cells stand beside it.
+    """
+    out = _below_most(logits, temperature)
+    np.exp(out, out=out)
+    out /= _over_classes(out)
+    return out
+
+
+def _below_most(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Logits over the temperature, less the cell's highest: a copy, double, laid out alike."""
+    require_finite(logits)
+    out = np.array(logits, dtype=np.float64)
+    out /= temperature
+    out -= out.max(axis=1, keepdims=True)
+    return out
+
+
+def _over_classes(values: np.ndarray) -> np.ndarray:
+    """Sums of (n_cells, n_classes) over classes, (n_cells, 1)."""
+    # Class by class: the order of numpy's own sum changes with the array's layout.
+    total = np.zeros(len(values))
+    for of_class in values.T:
+        total += of_class
+    return total[:, None]
 
 
 def answers(probabilities: np.ndarray, threshold: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

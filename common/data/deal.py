@@ -1,5 +1,8 @@
 """One data set dealt to sites, for a simulation: every cell to exactly one of them.
 
+Which of a site's own cells train, validate and test is another matter:
+``common/data/stratified.py`` by label, ``common/data/held_out.py`` by batch.
+
 References
 ----------
 Hsu et al. 2019, arXiv:1909.06335; Li et al. 2022, arXiv:2102.02079, section IV.B (label skew).
@@ -8,6 +11,7 @@ Hsu et al. 2019, arXiv:1909.06335; Li et al. 2022, arXiv:2102.02079, section IV.
 import numpy as np
 
 from common.data.obs import labelled
+from common.data.random_parts import random_parts
 from common.errors import ConfigError, InputError
 
 _DRAWS = 10_000
@@ -54,15 +58,14 @@ def deal_cells(
     site = np.full(len(labels), -1, dtype=np.int64)
     given = labelled(labels)
     if alpha is not None and given.any():
-        names, codes = np.unique(labels[given].astype(str), return_inverse=True)
-        rows = np.flatnonzero(given)
-        n_cells = np.bincount(codes, minlength=len(names))
+        codes = np.full(len(labels), -1)
+        _, codes[given], n_cells = np.unique(
+            labels[given].astype(str), return_inverse=True, return_counts=True
+        )
         # The unlabelled are dealt in turn below.
-        in_turn = np.arange(len(labels) - len(rows)) % n_sites
+        in_turn = np.arange((~given).sum()) % n_sites
         least = least_cells - np.bincount(in_turn, minlength=n_sites)
-        sizes = _skewed(n_cells, least, alpha, rng)
-        for code, own in enumerate(sizes):
-            site[rng.permutation(rows[codes == code])] = np.repeat(np.arange(n_sites), own)
+        site = random_parts(codes, _skewed(n_cells, least, alpha, rng), rng)
     rest = rng.permutation(np.flatnonzero(site < 0))
     site[rest] = np.arange(len(rest)) % n_sites
     return site

@@ -1,8 +1,14 @@
-"""Which of a site's cells train the model and which validate it."""
+"""Which of a site's cells train a run's model and which validate it: a share of every batch.
+
+For a site that takes part in a run, whatever its labels; nothing is kept for a test.
+``common/data/stratified.py`` divides by label, with a test; ``common/data/deal.py`` makes sites.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from common.data.random_parts import random_parts
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,8 @@ def split_cells(batches: np.ndarray, share: float, seed: int) -> Split:
     seed
         The run's.
     """
-    rng = np.random.default_rng([seed, len(batches)])
-    held_out = np.zeros(len(batches), dtype=bool)
-    for batch in np.unique(batches):
-        rows = np.flatnonzero(batches == batch)
-        held_out[rng.permutation(rows)[: int(len(rows) * share)]] = True
-    return Split(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+    _, groups, n_cells = np.unique(batches, return_inverse=True, return_counts=True)
+    held_out = (n_cells * share).astype(np.int64)
+    sizes = np.column_stack([held_out, n_cells - held_out])
+    part = random_parts(groups, sizes, np.random.default_rng([seed, len(batches)]))
+    return Split(np.flatnonzero(part == 1), np.flatnonzero(part == 0))

@@ -1,9 +1,14 @@
-"""A site's cells for training, validation and test, with the same share of every label."""
+"""A site's cells for training, validation and test of a classifier: a share of every label.
+
+For comparisons, in which every site needs test cells of its labels that nobody trained on.
+``common/data/held_out.py`` divides by batch, for a run; ``common/data/deal.py`` makes sites.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from common.data.random_parts import random_parts
 from common.errors import ConfigError
 
 
@@ -40,13 +45,11 @@ def stratified_parts(labels: np.ndarray, *, validation: float, test: float, seed
             f"validation {validation:g} and test {test:g} of the cells: give shares of 0 or more "
             "that leave some to train, as 0.1 and 0.2"
         )
-    rng = np.random.default_rng([seed, len(labels)])
     shares = np.array([1 - validation - test, test, validation])
-    part = np.empty(len(labels), dtype=np.int64)
     names = np.array(["-" if label is None else f"={label}" for label in labels], dtype=str)
-    for name in np.unique(names):
-        rows = rng.permutation(np.flatnonzero(names == name))
-        part[rows] = np.repeat(np.arange(3), _sizes(len(rows), shares))
+    _, groups, n_cells = np.unique(names, return_inverse=True, return_counts=True)
+    sizes = np.array([_sizes(n, shares) for n in n_cells])
+    part = random_parts(groups, sizes, np.random.default_rng([seed, len(labels)]))
     train, test_rows, validation_rows = (np.flatnonzero(part == number) for number in range(3))
     return Parts(train, validation_rows, test_rows)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from common.class_balance import ClassBalance
+from common.models.classifiers.class_balance import ClassBalance
 
 
 class Classifier(nn.Module):

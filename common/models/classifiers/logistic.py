@@ -2,7 +2,7 @@
 
 Minimises mean cross-entropy + alpha / 2 ||W||^2 over cells. scikit-learn's C over n cells is
 alpha = 1 / (C n); CellTypist's C = 1 is the default here at 10,000 cells, and alpha does not change
-with the number of cells as C does. Its one optimum ``common/linear_optimum.py``
+with the number of cells as C does. Its one optimum ``common/classification/linear_optimum.py``
 finds from sums over sites; trained in mini-batches as the other classifiers are, it comes near.
 
 References

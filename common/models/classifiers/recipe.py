@@ -29,13 +29,13 @@ class ClassifierTraining:
         Draw new mini-batches every epoch.
     validation_share
         Share of each batch's cells held out.
-    class_weight_power
-        0 weighs cells alike, 1 balances the types; see
-        :func:`common.class_balance.class_weights`.
+    class_weights
+        ``"none"`` weighs cells alike, ``"balanced"``, ``"sqrt"`` or ``"effective"`` by their type;
+        see :func:`common.classification.class_weights.class_weights`.
     logit_adjustment, pseudo_count, keep_frequencies
         0 leaves the logits; what a site adds to its counts; whether the answers keep the pooled
         frequencies of the types or hold them alike. See
-        :func:`common.class_balance.logit_offsets`.
+        :func:`common.classification.class_weights.logit_offsets`.
     """
 
     rounds: int
@@ -49,7 +49,7 @@ class ClassifierTraining:
     scaled: bool = False
     reshuffle: bool = True
     validation_share: float = 0.1
-    class_weight_power: float = 0.0
+    class_weights: str = "none"
     logit_adjustment: float = 0.0
     pseudo_count: float = 0.0
     keep_frequencies: bool = False

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from common.class_balance import ClassBalance
 from common.models.classifiers.cell_graph import (
     cosine_graph,
     covariance_graph,
@@ -30,6 +29,7 @@ from common.models.classifiers.cell_graph import (
     laplacian,
     orthogonality,
 )
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.recipe import ClassifierTraining
 from common.models.classifiers.registry import register_classifier

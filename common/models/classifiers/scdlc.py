@@ -6,8 +6,9 @@ from 5e-3 to 1e-3.
 
 What differs from the published code: the paper's layers are LSTMs and so are these, the code's are
 GRUs (``cell = "gru"``); genes are chosen by the same ratio of sums of squares, but from sums over
-sites (``common/marker_genes.py``), on training cells alone, and their log expression is fed, not
-raw values; mini-batches are 64 cells, not 11, of which each would be a hundred steps on its own.
+sites (``common/classification/marker_genes.py``), on training cells alone, and their log
+expression is fed, not raw values; mini-batches are 64 cells, not 11, of which each would be a
+hundred steps on its own.
 scFL-Green measured a network without any recurrent layer under this name: the form "simplified",
 G -> 128, then layers of 64, with dropout of 0.3.
 
@@ -140,7 +141,9 @@ class ScDLC(Classifier):
                 h_BU = self.dropout(torch.relu(layer(h_BU)))
             return self.head(h_BU)
         if self.selected[0] == UNSELECTED:
-            raise ConfigError("scdlc's genes are not selected: rank them by common/marker_genes.py")
+            raise ConfigError(
+                "scdlc's genes are not selected: rank them by common/classification/marker_genes.py"
+            )
         # S steps, one gene each.
         steps_BSD = torch.relu(self.layers[0](x_BG[:, self.selected].unsqueeze(2)))
         outputs_BSU, _ = self.recurrent(steps_BSD)

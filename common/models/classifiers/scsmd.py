@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from common.class_balance import ClassBalance
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.dilated_gate import DilatedGate
 from common.models.classifiers.recipe import ClassifierTraining

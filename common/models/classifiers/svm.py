@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from common.class_balance import ClassBalance
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.recipe import ClassifierTraining
 from common.models.classifiers.registry import register_classifier
@@ -43,7 +43,7 @@ class SVMShape:
     "svm",
     forms={"published": SVMShape(), "squared": SVMShape(squared=True)},
     training=ClassifierTraining(
-        rounds=50, local_epochs=1, batch_size=128, learning_rate=1e-3, class_weight_power=1.0
+        rounds=50, local_epochs=1, batch_size=128, learning_rate=1e-3, class_weights="balanced"
     ),
 )
 class SVM(Classifier):

@@ -1,4 +1,4 @@
-"""Local training of a classifier on one site's cells, its logits, and its validation sums."""
+"""Local training of a classifier on one site's cells, its logits, and its validation loss."""
 
 from functools import partial
 
@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.class_balance import ClassBalance, class_weights, logit_offsets
+from common.classification.class_weights import class_weights, logit_offsets
+from common.classification.probabilities import require_finite
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.errors import InputError
 from common.mini_batches import epochs, seeded
+from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.recipe import ClassifierTraining
 from common.proximal import ProximalTerm
@@ -42,8 +44,8 @@ def class_balance(
         Training cells of each class, at the site and over all sites, (n_classes,).
     """
     weights = offsets = None
-    if training.class_weight_power:
-        weights = class_weights(pooled_counts, training.class_weight_power)
+    if training.class_weights != "none":
+        weights = class_weights(pooled_counts, training.class_weights)
     if training.logit_adjustment:
         offsets = logit_offsets(
             site_counts,
@@ -111,14 +113,7 @@ def fit_classifier(
         proximal = ProximalTerm(model, proximal_mu)
         optimizer = OPTIMIZERS[training.optimizer](model.parameters(), lr=rate_at(training, round_))
         loss_sum = torch.zeros((), device=device)
-        for mini_batches in epochs(
-            rows,
-            batch_size=training.batch_size,
-            local_epochs=training.local_epochs,
-            reshuffle=training.reshuffle,
-            seed=seed,
-            round_=round_,
-        ):
+        for mini_batches in epochs(rows, training, seed=seed, round_=round_):
             loss_sum.zero_()
             for batch in mini_batches:
                 x_BG = _expression(matrix, batch, training).to(device, non_blocking=True)
@@ -159,45 +154,42 @@ def class_logits(
     return logits
 
 
-def evaluation_sums(
+def loss_sum(
     model: Classifier,
-    matrix: ExpressionMatrix,
-    labels: np.ndarray,
-    rows: np.ndarray,
-    training: ClassifierTraining,
-    device: torch.device,
-    weights: torch.Tensor | None = None,
-) -> dict[str, np.ndarray]:
-    """A site's part of a validation: sums over cells, nothing of a single one.
+    logits: np.ndarray,
+    truth: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> float:
+    """Sum over a site's validation cells of the loss by their labels, without a penalty.
+
+    What else a validation sums comes from the same logits:
+    :func:`common.classification.site_sums.site_sums`.
 
     Parameters
     ----------
+    logits
+        Of :func:`class_logits`, (n_cells, n_classes).
+    truth
+        (n_cells,) classes; cells without one are not summed.
     weights
-        Of the classes, in the loss; the site's own frequencies are not taken out.
+        Of the classes, (n_classes,); the site's own frequencies are not taken out.
 
-    Returns
-    -------
-    sums
-        ``loss``, the loss by the labels without a penalty, float64; ``confusion``, cells by true
-        class (row) and answer (column), float64 (n_classes, n_classes).
+    Raises
+    ------
+    UpdateError
+        A logit is not finite.
     """
-    _check_labels(labels, rows, model.n_classes, ClassBalance(), empty=True)
-    n_classes = model.n_classes
-    if not len(rows):
-        return {"loss": np.float64(0), "confusion": np.zeros((n_classes, n_classes))}
-    y = labels[rows].astype(np.int64)
-    logits = class_logits(model, matrix, rows, training, device)
+    require_finite(logits)
+    classed = truth >= 0
+    if not classed.any():
+        return 0.0
     terms = model.label_losses(
-        torch.from_numpy(logits).double(),
-        torch.from_numpy(y),
-        ClassBalance(None if weights is None else weights.double()),
+        torch.from_numpy(logits[classed]).double(),
+        torch.from_numpy(truth[classed].astype(np.int64)),
+        ClassBalance(None if weights is None else torch.from_numpy(weights).double()),
     )
     terms.pop("penalty", None)
-    pairs = np.bincount(y * n_classes + logits.argmax(axis=1), minlength=n_classes**2)
-    return {
-        "loss": np.float64(sum(map(float, terms.values())) * len(rows)),
-        "confusion": pairs.reshape(n_classes, n_classes).astype(np.float64),
-    }
+    return sum(map(float, terms.values())) * int(classed.sum())
 
 
 def _expression(
@@ -211,12 +203,8 @@ def _check_labels(
     rows: np.ndarray,
     n_classes: int,
     balance: ClassBalance,
-    *,
-    empty: bool = False,
 ) -> None:
     if not len(rows):
-        if empty:
-            return
         raise InputError(
             "the site has no training cell with an agreed label: check cell-type-key, or let the "
             "site take part in evaluation alone"
