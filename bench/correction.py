@@ -69,6 +69,7 @@ PRODUCT = (
             "coding",
             "correction",
             "decoder_refit",
+            "gradient",
             "mini_batches",
             "nearest_labels",
             "panel",

@@ -21,7 +21,7 @@ from common.data.simulator import simulate_sites
 N_SITES, N_CELLS, N_GENES = 4, 100_000, 2_000
 MOST_SECONDS, MOST_GB = 180, 6
 # Enough that there is something to score: how well the model fits does not change what it takes.
-SETTINGS = {"rounds": 2, "local-epochs": 1, "output": "both"}
+SETTINGS = {"rounds": 2, "output": "both"}
 
 
 def timed(arguments: list[str]) -> dict[str, float]:

@@ -42,7 +42,7 @@ def main() -> None:
         watch = ActorMemory()
         watch.start()
         start = time.perf_counter()
-        settings = {"data": f"{folder}/site", "rounds": 2, "local-epochs": 1}
+        settings = {"data": f"{folder}/site", "rounds": 2}
         settings |= {"secure-sum": "off", "min-sites": 1}
         run = execute(settings, Path(folder) / "run")
         seconds = time.perf_counter() - start
@@ -52,7 +52,7 @@ def main() -> None:
     keep(
         "memory",
         {
-            "data": f"{N_CELLS:,} cells x {N_GENES:,} genes, one site, 2 rounds of 1 epoch",
+            "data": f"{N_CELLS:,} cells x {N_GENES:,} genes, one site, 2 rounds",
             "peak_gb": peak,
             "seconds": seconds,
             "n_corrected": run["n_corrected"],

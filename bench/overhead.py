@@ -1,5 +1,8 @@
 """Federation's own cost: everything but the sites' fitting, start-up of Ray apart.
 
+Of a run whose sites train (`fedavg`), as the aim is of, and of the default, whose 100 rounds are a
+step each (`fedsgd`): it has a smaller share of fitting, and the seconds of both are told.
+
 Sites run one after the other on one core, so that times add up. Fitting is what the sites' own logs
 give for it: the validation loss of the received model and the local epochs, which one site alone
 would compute as well; rebuilding the model, encoding and sending it are not in it. Start-up is the
@@ -25,6 +28,7 @@ from common.data.split import split_file
 
 AIM = 0.2
 REPEATS = 5
+TOLD = ("run", "fitting", "everything_else", "ratio", "megabytes")
 IMPORT = "import time, torch; t = time.time(); import torch._dynamo; print(time.time() - t)"
 
 
@@ -39,9 +43,9 @@ def import_seconds() -> float:
     return statistics.median(float(run.stdout) for run in runs)
 
 
-def one_run(sites: Path, out: Path, importing: float) -> dict[str, float | dict]:
+def one_run(sites: Path, out: Path, importing: float, strategy: str) -> dict[str, float | dict]:
     """Seconds of one run, by what they were spent on."""
-    settings = {"data": str(sites), "secure-sum": "off"}
+    settings = {"data": str(sites), "secure-sum": "off", "strategy": strategy}
     run = execute(settings, out, resources={"init-args-num-cpus": 1})
     fitting, other, describing = 0.0, Counter(), []
     for log in out.glob("sites/*/outbox.jsonl"):
@@ -72,19 +76,29 @@ def one_run(sites: Path, out: Path, importing: float) -> dict[str, float | dict]
 
 def main(data_dir: Path) -> None:
     importing = import_seconds()
+    runs: dict[str, list] = {"fedavg": [], "fedsgd": []}
     with tempfile.TemporaryDirectory() as folder:
         sites = Path(folder) / "sites"
         split_file(data_dir / "pbmc_5study.h5ad", "batch", sites)
-        runs = [one_run(sites, Path(folder) / f"run-{i}", importing) for i in range(REPEATS)]
-    ratio, low, high = (f([r["ratio"] for r in runs]) for f in (statistics.median, min, max))
+        for i in range(REPEATS):
+            for strategy, own in runs.items():
+                own.append(one_run(sites, Path(folder) / f"{strategy}-{i}", importing, strategy))
+    ratio, low, high = (
+        f([r["ratio"] for r in runs["fedavg"]]) for f in (statistics.median, min, max)
+    )
+    middle = {
+        strategy: {key: statistics.median(r[key] for r in own) for key in TOLD}
+        for strategy, own in runs.items()
+    }
     keep(
         "overhead",
         {
             "data": "pbmc_5study, a site per batch",
+            "median": middle,
             "runs": runs,
             "claims": {
-                f"at most 20 % of fitting time: {100 * ratio:.1f} % (median of {REPEATS} runs, "
-                f"{100 * low:.1f} to {100 * high:.1f} %)": ratio <= AIM
+                f"fedavg: at most 20 % of fitting time: {100 * ratio:.1f} % (median of {REPEATS} "
+                f"runs, {100 * low:.1f} to {100 * high:.1f} %)": ratio <= AIM
             },
         },
     )

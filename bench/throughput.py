@@ -1,7 +1,9 @@
 """Training throughput beside a bare PyTorch loop and FedscGen's loop, interleaved in one process.
 
 The bare loop trains the same network on scaled cells that it holds dense in memory, as a tutorial
-would; ours makes each mini-batch dense from CSR on disk. FedscGen's loop trains its own network as
+would; ours makes each mini-batch dense from CSR on disk. Of the default preset a site computes the
+gradients, of as many cells as a step of all sites has; the coordinator's Adam is in the bare loop
+alone. FedscGen's loop trains its own network as
 its code does, apart from the validation pass and the four worker processes of its data loader, both
 of which slow it down. `python -m bench.throughput DATA_DIR`.
 """
@@ -27,6 +29,7 @@ from common.data.matrix import ExpressionMatrix
 from common.data.moments import GeneMoments, site_sums
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
+from common.gradient import descent
 from common.models.build import build_model
 from common.panel import Scaling
 from common.presets import Preset, Training, resolve
@@ -48,6 +51,18 @@ def preprocessed(path: Path, n_top: int, folder: Path) -> ExpressionMatrix:
     write_csr(chunks, len(chosen), folder)
     scaling = Scaling(mean[chosen].astype(np.float32), sd[chosen].astype(np.float32))
     return ExpressionMatrix(open_csr(folder), scaling)
+
+
+def gradients(
+    model: torch.nn.Module,
+    matrix: ExpressionMatrix,
+    rows: np.ndarray,
+    training: Training,
+    **how: Any,
+) -> None:
+    """A site's work for steps that together see every cell."""
+    for step in np.array_split(rows, -(-len(rows) // training.batch_size)):
+        descent(model, matrix, step, training, **how)
 
 
 def bare_loop(model: torch.nn.Module, x_NG: torch.Tensor, training: Training) -> None:
@@ -109,8 +124,9 @@ def main(data_dir: Path) -> None:
         published = resolve(RunConfig(preset="fedscgen"))
         for name in ("default", "fedscgen"):
             preset = resolve(RunConfig(preset=name))
+            epoch = gradients if name == "default" else fit
             training = replace(preset.training, local_epochs=1)
-            ours = partial(fit, training=training, round_=1, seed=0, device=cpu)
+            ours = partial(epoch, training=training, round_=1, seed=0, device=cpu)
             epochs = {
                 "ours": (preset, partial(ours, matrix=matrix, rows=rows)),
                 "bare": (preset, partial(bare_loop, x_NG=x_NG, training=training)),

@@ -17,7 +17,7 @@ from pydantic import (
 
 from common.errors import ConfigError
 from common.registry import did_you_mean
-from common.strategy_names import READS, ROBUST, SETTINGS, StrategyName
+from common.strategy_names import OF_PRESET, READS, ROBUST, SETTINGS, StrategyName
 from common.wire import PHASES
 
 
@@ -149,16 +149,25 @@ class RunConfig(Settings):
     n_top_genes: int = Field(2000, ge=2, description="highly variable genes kept")
 
     rounds: int = Field(0, ge=0, description="federated rounds")
-    local_epochs: int = Field(0, ge=0, description="passes over a site's cells in each round")
-    batch_size: int = Field(0, ge=0, description="cells per step")
+    local_epochs: int = Field(
+        0, ge=0, description="passes over a site's cells in each round; not of fedsgd"
+    )
+    batch_size: int = Field(
+        0, ge=0, description="cells per step; of fedsgd, whose step is a round: of all sites"
+    )
     learning_rate: float = Field(0.0, ge=0, description="Adam's")
     kl_weight: float = Field(0.0, ge=0, description="of the KL divergence, in the loss")
     hidden: str = Field("", pattern=r"^(\d+(,\d+)*)?$", description="layer widths, as '800,800'")
     latent_dim: int = Field(0, ge=0, description="latent dimensions")
-    patience: int = Field(5, ge=0, description="rounds without a better validation loss; 0 = never")
+    patience: int = Field(
+        -1,
+        ge=-1,
+        description="stop after so many rounds without a better validation loss; 0 = never, -1 = "
+        "the preset's",
+    )
 
-    strategy: StrategyName = Field(
-        "fedavg", description="how models are joined: docs/strategies.md"
+    strategy: Literal["", StrategyName] = Field(
+        "", description="how models are joined: docs/strategies.md"
     )
     server_learning_rate: float = Field(
         0.0, ge=0, description="fedavgm, fedadam, fedyogi, fedadagrad; 0 = the strategy's own"
@@ -197,6 +206,11 @@ class RunConfig(Settings):
     def deadline_of(self, phase: str) -> float:
         """Seconds that a site has to answer this phase."""
         return _deadlines(self.deadlines).get(phase, self.deadline)
+
+    @property
+    def strategy_name(self) -> StrategyName:
+        """The strategy of the run, its preset's where it names none."""
+        return self.strategy or OF_PRESET[self.preset]
 
     def digest(self) -> str:
         """A hash of all settings."""
@@ -263,10 +277,20 @@ class RunConfig(Settings):
         faults = []
         for name in SETTINGS:
             value, default = getattr(self, name), type(self).model_fields[name].default
-            if value != default and name not in READS[self.strategy]:
+            if value != default and name not in READS[self.strategy_name]:
                 readers = ", ".join(strategy for strategy, keys in READS.items() if name in keys)
                 key = f"{_kebab(name)} = {value:g}"
-                faults.append(f"{key} is read by {readers}, not by strategy = {self.strategy}")
+                faults.append(f"{key} is read by {readers}, not by strategy = {self.strategy_name}")
+        if self.local_epochs and self.strategy_name == "fedsgd":
+            faults.append(
+                f"local-epochs = {self.local_epochs}: with strategy = fedsgd a round is one step "
+                "of all sites; set rounds, or a strategy that trains at the sites, such as fedavg"
+            )
+        if self.preset == "fedscgen" and self.strategy == "fedsgd":
+            faults.append(
+                "strategy = fedsgd: batch norm in preset = fedscgen sees the cells of one site "
+                "alone, so that no step is one on all cells; take fedavg, or preset = default"
+            )
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -18,9 +18,10 @@ class Training:
     Parameters
     ----------
     rounds, local_epochs
-        Federated rounds, and passes over a site's training cells within each.
+        Federated rounds, and passes over a site's training cells within each; 0 passes where a
+        round is one step of all sites (``fedsgd``).
     batch_size
-        Cells per step.
+        Cells per step; of all sites together where they make it together.
     learning_rate
         Adam's, at the first round.
     schedule
@@ -34,6 +35,8 @@ class Training:
         Draw new mini-batches every epoch; FedscGen shuffles once.
     weighting
         By what the sites' models are averaged: ``"cells"``, or ``"sites"``, all alike.
+    patience
+        Rounds without a lower validation loss after which training stops; 0: never.
     """
 
     rounds: int
@@ -45,6 +48,7 @@ class Training:
     validation_share: float
     reshuffle: bool
     weighting: str
+    patience: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,20 @@ class Preset:
     smoothing: float
 
 
+# What the default's network is trained by where the sites train their own models.
+LOCAL_TRAINING = Training(
+    rounds=12,
+    local_epochs=3,
+    batch_size=128,
+    learning_rate=1e-3,
+    schedule="cosine",
+    kl_weight=5e-4,
+    validation_share=0.1,
+    reshuffle=True,
+    weighting="cells",
+    patience=5,
+)
+
 PRESETS = {
     # FedscGen as published: KL weight 1e-6 summed over a batch of 50 is 5e-5 per cell, and a plain
     # average, which on unequal sites gives other figures than one weighted by cells. Quirks of its
@@ -101,6 +119,7 @@ PRESETS = {
             validation_share=0.1,
             reshuffle=False,
             weighting="sites",
+            patience=5,
         ),
         principal_axes=False,
         refit_decoder=False,
@@ -117,16 +136,14 @@ PRESETS = {
             dropout=0.05,
             slope=0.3,
         ),
-        training=Training(
-            rounds=12,
-            local_epochs=3,
-            batch_size=128,
-            learning_rate=1e-3,
-            schedule="cosine",
-            kl_weight=5e-4,
-            validation_share=0.1,
-            reshuffle=True,
-            weighting="cells",
+        training=replace(
+            LOCAL_TRAINING,
+            rounds=100,
+            local_epochs=0,
+            batch_size=2048,
+            learning_rate=2e-3,
+            # The learning rate has to fall to its end.
+            patience=0,
         ),
         principal_axes=True,
         refit_decoder=True,
@@ -153,12 +170,16 @@ def resolve(config: RunConfig) -> Preset:
         key: getattr(config, key)
         for key in ("rounds", "local_epochs", "batch_size", "learning_rate", "kl_weight")
     }
+    patience = {"patience": config.patience} if config.patience >= 0 else {}
     if config.batch_size == 1:
         raise ConfigError("batch-size = 1: a mini-batch needs at least 2 cells")
+    own = preset.training
+    if own.local_epochs == 0 and config.strategy_name != "fedsgd":
+        own = LOCAL_TRAINING
     return replace(
         preset,
         shape=replace(preset.shape, **{key: value for key, value in shape.items() if value}),
-        training=replace(preset.training, **{k: v for k, v in training.items() if v}),
+        training=replace(own, **{k: v for k, v in training.items() if v}, **patience),
         **aligning(config, preset),
     )
 

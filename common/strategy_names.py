@@ -3,6 +3,7 @@
 from typing import Literal
 
 StrategyName = Literal[
+    "fedsgd",
     "fedavg",
     "fedprox",
     "fedavgm",
@@ -16,6 +17,7 @@ StrategyName = Literal[
 
 ADAPTIVE = ("server_learning_rate", "beta_1", "beta_2", "tau")
 READS: dict[StrategyName, tuple[str, ...]] = {
+    "fedsgd": (),
     "fedavg": (),
     "fedprox": ("proximal_mu",),
     "fedavgm": ("server_learning_rate", "server_momentum"),
@@ -27,6 +29,9 @@ READS: dict[StrategyName, tuple[str, ...]] = {
     "fedmedian": ("malicious_sites",),
     "fedtrimmedavg": ("malicious_sites",),
 }
+
+# Of a run that names none, by its preset.
+OF_PRESET: dict[str, StrategyName] = {"default": "fedsgd", "fedscgen": "fedavg"}
 
 # They compare the sites' single models, so they cannot work on sums.
 ROBUST: tuple[StrategyName, ...] = ("krum", "fedmedian", "fedtrimmedavg")

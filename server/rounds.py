@@ -83,11 +83,12 @@ class Rounds:
         self.session = session
         self.config = config
         self.n_rounds = preset.training.rounds
+        self.patience = preset.training.patience
         self.weighting = preset.training.weighting
         self.folder = folder
         self.checkpoint = checkpoint
         # One object for all rounds: it may keep momentum.
-        self.strategy = None if config.strategy in ROBUST else strategy_of(config)
+        self.strategy = None if config.strategy_name in ROBUST else strategy_of(config)
         self._make: Callable[..., TrainingRound] = (
             partial(RobustRound, config=config)
             if self.strategy is None
@@ -101,7 +102,7 @@ class Rounds:
         round in which an update is not finite leaves the state as it was.
         """
         reached = self._go_on(state)
-        patience = self.config.patience
+        patience = self.patience
         while reached.round_ < self.n_rounds and not (patience and reached.waited >= patience):
             reached = self._round(reached, panel, n_cells)
             self._save(reached)

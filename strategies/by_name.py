@@ -1,4 +1,4 @@
-"""A run's training strategy: one of Flower's own classes, unchanged, by its name in lower case.
+"""A run's training strategy: one of Flower's own classes by its name in lower case, or FedSGD.
 
 What each of them does, and its reference, is in docs/strategies.md.
 """
@@ -18,7 +18,9 @@ from flwr.serverapp.strategy import (
 
 from common.config import RunConfig
 from common.errors import ConfigError
+from common.presets import resolve
 from common.strategy_names import ROBUST
+from strategies.fedsgd import FedSGD
 
 # Where server-learning-rate is 0: measured, see docs/strategies.md.
 SERVER_LEARNING_RATES = {"fedavgm": 0.5, "fedadam": 0.03, "fedyogi": 0.01, "fedadagrad": 0.01}
@@ -39,13 +41,15 @@ def strategy_of(config: RunConfig, n_sites: int = 0) -> Strategy:
     ConfigError
         So few sites do not withstand ``malicious-sites`` wrong ones.
     """
-    name = config.strategy
+    name = config.strategy_name
     if name in ROBUST:
         return _robust(config, n_sites)
     rate = config.server_learning_rate or SERVER_LEARNING_RATES.get(name, 0.0)
     adaptive = {"eta": rate, "tau": config.tau}
     betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
     match name:
+        case "fedsgd":
+            return FedSGD(resolve(config).training)
         case "fedavg":
             return FedAvg()
         case "fedprox":
@@ -81,7 +85,7 @@ def enough_for(config: RunConfig, n_sites: int) -> None:
     ConfigError
         It says how many it takes.
     """
-    if config.strategy not in ROBUST:
+    if config.strategy_name not in ROBUST:
         return
     malicious = config.malicious_sites
     least = 2 * malicious + (3 if config.strategy == "krum" else 1)

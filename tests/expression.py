@@ -9,7 +9,7 @@ from scipy import sparse
 from common.data.matrix import ExpressionMatrix
 from common.models.state import State, averaged_names
 from common.panel import Scaling
-from common.presets import PRESETS, Preset
+from common.presets import LOCAL_TRAINING, PRESETS, Preset
 
 CPU = torch.device("cpu")
 
@@ -26,10 +26,11 @@ def small_matrix(n_cells: int = 60, n_genes: int = 20, seed: int = 0) -> Express
 
 
 def small_preset(name: str = "default", *, latent_dim: int = 3, **training) -> Preset:
-    """A preset with a narrow network."""
+    """A preset with a narrow network, trained at the sites."""
     preset = PRESETS[name]
+    local = preset.training if preset.training.local_epochs else LOCAL_TRAINING
     shape = replace(preset.shape, hidden=(8, 6)[: len(preset.shape.hidden)], latent_dim=latent_dim)
-    return replace(preset, shape=shape, training=replace(preset.training, **training))
+    return replace(preset, shape=shape, training=replace(local, **training))
 
 
 def flatten(state: State) -> np.ndarray:

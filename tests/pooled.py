@@ -55,13 +55,12 @@ class Pooled:
     def train(self, model: nn.Module, train: np.ndarray) -> None:
         """A plain Adam loop, a new optimiser each round; ``train`` are rows of the first copy."""
         t = self.preset.training
+        if t.local_epochs == 0:
+            return self.steps(model, train)
         n_cells = len(self.x) // self.copies
         x = torch.from_numpy(self.x)
         for round_ in range(1, t.rounds + 1):
-            lr = t.learning_rate
-            if t.schedule == "cosine":
-                lr *= 0.02 + 0.49 * (1 + math.cos(math.pi * (round_ - 1) / t.rounds))
-            optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+            optimizer = torch.optim.Adam(model.parameters(), lr=self.rate(round_))
             order = np.random.default_rng([self.seed, round_ if t.reshuffle else 0])
             torch.manual_seed(self.seed + 7919 * round_)
             noise = torch.Generator().manual_seed(self.seed + 7919 * round_ + 1)
@@ -85,6 +84,44 @@ class Pooled:
                     optimizer.zero_grad()
                     (reconstruction + t.kl_weight * kl).backward()
                     optimizer.step()
+
+    def rate(self, round_: int) -> float:
+        """The learning rate of a round."""
+        t = self.preset.training
+        if t.schedule == "constant":
+            return t.learning_rate
+        return t.learning_rate * (0.02 + 0.49 * (1 + math.cos(math.pi * (round_ - 1) / t.rounds)))
+
+    def steps(self, model: nn.Module, train: np.ndarray, noisy: bool = True) -> None:
+        """A step of Adam each round, its bias corrected as of a round later, as Flower does."""
+        t = self.preset.training
+        n_cells = len(self.x) // self.copies
+        trained = [p for p in model.parameters() if p.requires_grad]
+        m, v = ([torch.zeros_like(p) for p in trained] for _ in range(2))
+        for r in range(1, t.rounds + 1):
+            n = round(len(train) * min(1, t.batch_size / len(self.x)))
+            drawn = np.random.default_rng([self.seed, r]).permutation(train)[:n]
+            rows = train if n == len(train) else drawn
+            batch = torch.from_numpy(
+                self.x[np.concatenate([rows + k * n_cells for k in range(self.copies)])]
+            )
+            torch.manual_seed(self.seed + 7919 * r)
+            noise = torch.Generator().manual_seed(self.seed + 7919 * r + 1)
+            model.train()
+            mean, log_var = model.encode(batch)
+            eps = torch.randn((n, mean.shape[1]), generator=noise) * noisy
+            z = mean + torch.exp(log_var / 2) * eps.repeat(self.copies, 1)
+            squares = ((model.decode(z) - batch) ** 2).sum(dim=1).mean()
+            kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(dim=1).mean()
+            gradient = torch.autograd.grad(
+                squares + len(self.genes) * t.kl_weight * kl, trained, materialize_grads=True
+            )
+            rate = self.rate(r) * math.sqrt(1 - 0.99 ** (r + 1)) / (1 - 0.9 ** (r + 1))
+            with torch.no_grad():
+                for p, g, m_p, v_p in zip(trained, gradient, m, v, strict=True):
+                    m_p.mul_(0.9).add_(0.1 * g)
+                    v_p.mul_(0.99).add_(0.01 * g**2)
+                    p.sub_(rate * m_p / (v_p.sqrt() + 1e-8))
 
     def refit(self, model: nn.Module) -> None:
         """Least squares of what g leaves of x on (z, 1), with a ridge of 1e-6 mean squares."""

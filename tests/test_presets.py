@@ -1,6 +1,6 @@
 """A run's own values over a preset's, one at a time."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -8,7 +8,8 @@ from common.config import RunConfig
 from common.errors import ConfigError
 from common.models.build import build_model
 from common.models.registry import MODELS
-from common.presets import PRESETS, resolve
+from common.presets import LOCAL_TRAINING, PRESETS, resolve
+from common.strategy_names import READS, ROBUST
 
 OWN = {
     "rounds": 77,
@@ -29,11 +30,35 @@ def resolved(preset: str, **values) -> dict:
 @pytest.mark.parametrize("key", OWN)
 def test_a_value_of_the_run_replaces_that_of_the_preset_alone(name, key):
     expected = asdict(PRESETS[name])
+    if key == "local-epochs" and not expected["training"]["local_epochs"]:
+        with pytest.raises(ConfigError, match=r"local-epochs = 5: .* a round is one step"):
+            resolved(name, local_epochs=5)
+        return
     part = "shape" if key in ("hidden", "latent-dim") else "training"
     field = key.replace("-", "_")
     assert field in expected[part]
     expected[part][field] = (9, 7, 5) if key == "hidden" else OWN[key]
     assert resolved(name, **{key: OWN[key]}) == expected
+
+
+def test_the_default_network_is_trained_at_the_sites_where_the_strategy_does_so():
+    assert resolved("default")["training"] == resolved("default", strategy="fedsgd")["training"]
+    for strategy in set(READS) - {"fedsgd", *ROBUST}:
+        training = resolved("default", strategy=strategy, rounds=7)["training"]
+        assert training == asdict(replace(LOCAL_TRAINING, rounds=7))
+    assert resolved("fedscgen", strategy="fedadam") == asdict(PRESETS["fedscgen"])
+
+
+def test_patience_is_the_presets_where_the_run_says_none():
+    assert [resolved(n)["training"]["patience"] for n in ("default", "fedscgen")] == [0, 5]
+    assert resolved("default", strategy="fedprox")["training"]["patience"] == 5
+    for preset in PRESETS:
+        assert [resolved(preset, patience=n)["training"]["patience"] for n in (0, 3)] == [0, 3]
+
+
+def test_batch_norm_has_no_gradient_of_all_cells():
+    with pytest.raises(ConfigError, match=r"strategy = fedsgd: batch norm .* take fedavg, or pres"):
+        resolved("fedscgen", strategy="fedsgd")
 
 
 @pytest.mark.parametrize("name", PRESETS)

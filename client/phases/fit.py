@@ -1,4 +1,4 @@
-"""fit: validation loss of the received model, then local training."""
+"""fit: validation loss of the received model, then local training, or the gradient."""
 
 import time
 
@@ -8,7 +8,8 @@ from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
 from common.errors import InputError, UpdateError
-from common.models.state import change, not_finite, state_of
+from common.gradient import cells_of_step, descent
+from common.models.state import change, not_finite, state_of, vector_of
 from common.strategy_names import READS
 from common.training import evaluation_loss, fit
 from common.wire import phase_of
@@ -16,44 +17,45 @@ from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Contribute this site's share of the weighted mean change of the model."""
+    """Contribute this site's share of the weighted mean change of the model, or of its gradient."""
     values, panel = request.values, request.panel
     model, preset, device = received_model(site, request)
-    matrix, split = site.matrix(panel), site.split(preset.training.validation_share)
+    training = preset.training
+    matrix, split = site.matrix(panel), site.split(training.validation_share)
     n_train, n_validation = len(split.train), len(split.validation)
     if n_train < 2:
         raise InputError(f"{site.file.path}: {n_train} cells are left for training; give more")
     start = time.perf_counter()
-    validation_loss = evaluation_loss(model, matrix, split.validation, preset.training, device)
-    train_loss = fit(
-        model,
-        matrix,
-        split.train,
-        preset.training,
-        round_=values["round"],
-        seed=site.config.seed,
-        device=device,
-        proximal_mu=site.config.proximal_mu if site.config.strategy == "fedprox" else 0.0,
-    )
+    validation_loss = evaluation_loss(model, matrix, split.validation, training, device)
+    name, state = site.config.strategy_name, request.arrays("model")
+    drawn = {"round_": values["round"], "seed": site.config.seed}
+    if name == "fedsgd":
+        rows = cells_of_step(split.train, training, values["n_cells"], **drawn)
+        made, train_loss = descent(model, matrix, rows, training, device=device, **drawn)
+        update = vector_of(made, state)
+    else:
+        mu = site.config.proximal_mu if name == "fedprox" else 0.0
+        how = {"proximal_mu": mu, "device": device, **drawn}
+        train_loss = fit(model, matrix, split.train, training, **how)
+        made = state_of(model)
+        update = change(made, state)
     outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
-    state = state_of(model)
-    update = change(state, request.arrays("model"))
     losses = {"train_loss": np.array(train_loss), "validation_loss": np.array(validation_loss)}
     bound, fault = phase_of("fit").masked()["update"].bound, ""
-    if broken := not_finite({**state, **losses}):
+    if broken := not_finite({**made, **losses}):
         fault = f"not finite are {broken}"
     elif max(update.max(), -update.min()) > bound:
         fault = f"a value changed by more than {bound:g}"
     if fault:
-        server = "server_learning_rate" in READS[site.config.strategy]
+        server = "server_learning_rate" in READS[name]
         raise UpdateError(
             f"training diverged in round {values['round']}: {fault}; lower "
-            f"learning-rate, which is {preset.training.learning_rate:g}"
+            f"learning-rate, which is {training.learning_rate:g}"
             f"{', or server-learning-rate' if server else ''}"
         )
     outbox.masked("n_train", n_train)
     outbox.masked("n_validation", n_validation)
-    equal = preset.training.weighting == "sites"
+    equal = training.weighting == "sites"
     outbox.masked("update", update, 1.0 if equal else n_train / values["n_cells"])
     outbox.masked("train_loss", train_loss * n_train)
     outbox.masked("validation_loss", validation_loss)

@@ -47,6 +47,12 @@ def change(state: State, before: State) -> np.ndarray:
     return vector
 
 
+def vector_of(parts: State, like: State) -> np.ndarray:
+    """Values by name as one vector laid out as :func:`change` has it, zeros for other entries."""
+    zeros = {name: np.zeros_like(like[name]) for name in averaged_names(like)}
+    return np.concatenate([values.ravel() for values in (zeros | parts).values()])
+
+
 def moved(before: State, vector: np.ndarray, scale: float = 1.0) -> State:
     """``before`` with ``vector`` times ``scale`` added to its averaged entries.
 
