@@ -1,6 +1,7 @@
 """The correction benchmark's results as tables in Markdown: what docs/correct.md shows.
 
-`python -m bench.correction_tables [RESULTS.json] [--all] [--into docs/correct.md]`.
+`python -m bench.correction_tables [RESULTS.json ...] [--all] [--into docs/correct.md]`. Of several
+results, as of peers and of ours measured apart, the last has the word on a method.
 """
 
 import argparse
@@ -82,6 +83,20 @@ def effects(measured: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(rows)
 
 
+def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several results as one: of a method that two have of the same cells, the last one's."""
+    effect: dict[str, Any] = {}
+    datasets: dict[str, Any] = {}
+    for part in parts:
+        effect |= part["batch_effect"]
+        for name, dataset in part["datasets"].items():
+            known = datasets.setdefault(name, {**dataset, "blocks": {}})
+            known |= {key: value for key, value in dataset.items() if key != "blocks"}
+            for block, methods in dataset["blocks"].items():
+                known["blocks"][block] = {**known["blocks"].get(block, {}), **methods}
+    return {"batch_effect": effect, "datasets": datasets}
+
+
 def pages(results: Mapping[str, Any], only: Sequence[str] = ()) -> Iterator[str]:
     """Every table of the results, with its title."""
     yield effects(results["batch_effect"])
@@ -110,11 +125,12 @@ def put_into(page: str, text: str) -> str:
 
 def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.correction_tables")
-    parser.add_argument("results", nargs="?", type=Path, default=RESULTS / "correction.json")
+    parser.add_argument("results", nargs="*", type=Path, default=[RESULTS / "correction.json"])
     parser.add_argument("--all", action="store_true", help="all scores, not those of a paper alone")
     parser.add_argument("--into", type=Path, help="a page with the marks, instead of printing")
     asked = parser.parse_args(given)
-    shown = pages(json.loads(asked.results.read_text()), () if asked.all else USUAL)
+    parts = [json.loads(path.read_text()) for path in asked.results]
+    shown = pages(joined(parts), () if asked.all else USUAL)
     text = "\n\n".join(shown)
     if asked.into:
         asked.into.write_text(put_into(asked.into.read_text(), text))

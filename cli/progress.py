@@ -9,6 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+# About so many rounds of a run have a line.
+MOST_LINES = 20
+
 PHASES = {
     "describe": "sites describe themselves",
     "identities": "exchanging keys",
@@ -137,6 +140,8 @@ class RunProgress:
             self._say(f"{of}: {line['void']}")
             return
         self._loss = line["validation_loss_before"] or line["train_loss"]
+        if self._round % max(1, self._rounds // MOST_LINES) and self._round != self._rounds:
+            return
         self._say(f"{of}: loss {self._loss:.4f}, {line['n_sites']} sites, {line['seconds']:.1f} s")
 
     def _tell_connected(self, connected: dict[str, Any]) -> None:

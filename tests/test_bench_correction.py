@@ -12,7 +12,7 @@ from bench.cells import Cells, given_labels, held_out
 from bench.correction import arguments
 from bench.correction_claims import claims_of, paired, passes
 from bench.correction_scores import batch_effect, held_out_scores, own_neighbours
-from bench.correction_tables import BEGIN, END, main, pages, table, value
+from bench.correction_tables import BEGIN, END, joined, main, pages, table, value
 from bench.corrections import METHODS, Task, corrected_matrices
 from common.metrics.embedded import Embedded
 from common.metrics.registry import METRICS
@@ -283,6 +283,31 @@ def test_tables_are_put_between_the_marks_of_a_page(tmp_path):
     page.write_text("no marks")
     with pytest.raises(ValueError, match="put both where tables go"):
         main([str(results), "--into", str(page)])
+
+
+def test_of_several_results_the_last_has_the_word_on_a_method():
+    def part(name, n_cells, **blocks):
+        return {
+            "batch_effect": {name: n_cells},
+            "datasets": {name: {"n": n_cells, "blocks": blocks}},
+        }
+
+    peers = part("a", 9, labelled={"scgen": 1, "ours": 2}, held_out={"scgen": 3})
+    ours = [part("a", 9, labelled={"ours": 4, "pooled": 5}), part("b", 7, labelled={"ours": 6})]
+    assert joined([peers, *ours]) == {
+        "batch_effect": {"a": 9, "b": 7},
+        "datasets": {
+            "a": {
+                "n": 9,
+                "blocks": {
+                    "labelled": {"scgen": 1, "ours": 4, "pooled": 5},
+                    "held_out": {"scgen": 3},
+                },
+            },
+            "b": {"n": 7, "blocks": {"labelled": {"ours": 6}}},
+        },
+    }
+    assert peers["datasets"]["a"]["blocks"]["labelled"] == {"scgen": 1, "ours": 2}
 
 
 def test_a_selection_names_what_there_is(capsys):

@@ -136,6 +136,15 @@ def test_rounds_and_their_loss(folder):
     assert folder.said() == expected
 
 
+def test_of_many_rounds_one_in_some_and_the_last_have_a_line(folder):
+    folder.run(n_rounds=69)
+    for round_ in range(1, 70):
+        folder.round(round_, 0.5)
+    folder.progress.update()
+    told = [int(line.split()[1]) for line in folder.said()]
+    assert told == [*range(3, 69, 3), 69]
+
+
 def test_a_round_that_does_not_count(folder):
     folder.run(n_rounds=2)
     line = {"time": folder.now(), "round": 1, "void": "does not count: site-2: diverged"}
