@@ -45,7 +45,13 @@ SCORED = (
 # The names that steer a correction, and those that score it.
 STEERING, TRUE = "steering_type", "cell_type"
 # One site has no sum to hide in.
-SETTINGS = {"patience": 0, "secure-sum": "off", "min-sites": 1, "cell-type-key": STEERING}
+SETTINGS = {
+    "patience": 0,
+    "secure-sum": "off",
+    "min-sites": 1,
+    "cell-type-key": STEERING,
+    "evaluate": False,
+}
 
 
 def minority_types(data: "AnnData") -> list[str]:

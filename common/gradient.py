@@ -11,6 +11,11 @@ from common.presets import Training
 
 # Cells that are computed on at a time.
 CHUNK = 512
+# A site's least cells in a step, whatever the coordinator asks for: a gradient over few shows them.
+LEAST_CELLS = 64
+# Values beyond it are cut, so that a step fits the sum's fixed point, in 32 bits too. By default
+# they are below 15.
+LARGEST = 2.0**6
 
 
 def cells_of_step(
@@ -23,10 +28,11 @@ def cells_of_step(
     rows
         Its training cells, at least 1.
     training, n_cells
-        Its ``batch_size`` is of all sites, which have so many cells: each gives the same share.
+        Its ``batch_size`` is of all sites, which have so many cells: each gives the same share,
+        and at least ``LEAST_CELLS``, or all.
     """
-    n = max(1, round(len(rows) * min(1.0, training.batch_size / n_cells)))
-    if n == len(rows):
+    n = max(LEAST_CELLS, round(len(rows) * min(1.0, training.batch_size / n_cells)))
+    if n >= len(rows):
         return rows
     return np.random.default_rng([seed, round_]).permutation(rows)[:n]
 
@@ -57,7 +63,7 @@ def descent(
     Returns
     -------
     step
-        By name of each trained parameter.
+        By name of each trained parameter, cut to +-``LARGEST``; not finite where training diverged.
     loss
         Mean loss per cell and gene.
 
@@ -77,6 +83,8 @@ def descent(
             (loss * x_BG.shape[1]).backward()
             loss_sum += loss.detach()
     trained = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    step = {name: -gradient.cpu().numpy() for name, gradient in trained.items()}
+    step = {
+        name: -gradient.clamp(-LARGEST, LARGEST).cpu().numpy() for name, gradient in trained.items()
+    }
     model.zero_grad(set_to_none=True)
     return step, float(loss_sum)

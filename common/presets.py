@@ -9,14 +9,17 @@ from pydantic import TypeAdapter, ValidationError
 from common.config import RunConfig
 from common.errors import ConfigError, InputError
 from common.models.vae import VAEShape
+from common.strategy_names import StrategyName
 
 
 @dataclass(frozen=True)
 class Training:
-    """Local training and its rounds.
+    """How a network is trained.
 
     Parameters
     ----------
+    strategy
+        How the sites' replies become one model.
     rounds, local_epochs
         Federated rounds, and passes over a site's training cells within each; 0 passes where a
         round is one step of all sites (``fedsgd``).
@@ -39,6 +42,7 @@ class Training:
         Rounds without a lower validation loss after which training stops; 0: never.
     """
 
+    strategy: StrategyName
     rounds: int
     local_epochs: int
     batch_size: int
@@ -82,6 +86,7 @@ class Preset:
 
 # What the default's network is trained by where the sites train their own models.
 LOCAL_TRAINING = Training(
+    strategy="fedavg",
     rounds=12,
     local_epochs=3,
     batch_size=128,
@@ -110,6 +115,7 @@ PRESETS = {
             slope=0.3,
         ),
         training=Training(
+            strategy="fedavg",
             rounds=8,
             local_epochs=2,
             batch_size=50,
@@ -138,6 +144,7 @@ PRESETS = {
         ),
         training=replace(
             LOCAL_TRAINING,
+            strategy="fedsgd",
             rounds=100,
             local_epochs=0,
             batch_size=2048,
@@ -174,8 +181,9 @@ def resolve(config: RunConfig) -> Preset:
     if config.batch_size == 1:
         raise ConfigError("batch-size = 1: a mini-batch needs at least 2 cells")
     own = preset.training
-    if own.local_epochs == 0 and config.strategy_name != "fedsgd":
+    if own.strategy == "fedsgd" != config.strategy_name:
         own = LOCAL_TRAINING
+    own = replace(own, strategy=config.strategy_name)
     return replace(
         preset,
         shape=replace(preset.shape, **{key: value for key, value in shape.items() if value}),
@@ -197,6 +205,14 @@ def preset_values(preset: Preset) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(preset)))
 
 
+def _with_what_was_added(values: Any) -> Any:
+    """Values of an earlier version: what trained a network does not decide what it computes."""
+    training = values.get("training") if isinstance(values, dict) else None
+    if not isinstance(training, dict):
+        return values
+    return {**values, "training": {"strategy": "fedavg", "patience": 5, **training}}
+
+
 def preset_of(values: Any) -> Preset:
     """The preset of :func:`preset_values`.
 
@@ -205,6 +221,7 @@ def preset_of(values: Any) -> Preset:
     InputError
         This version has no such network.
     """
+    values = _with_what_was_added(values)
     try:
         preset = TypeAdapter(Preset).validate_python(values)
         known = preset_values(preset) == values

@@ -97,12 +97,14 @@ PHASES = {
         may_lose=False,
     ),
     "fit": Phase(
-        "local training of the model",
+        "training of the model",
         {
             "n_train": Masked("training cells", "", integer=True),
             "n_validation": Masked("validation cells", "", integer=True),
             "update": Masked(
-                "share of training cells, or 1, x change of the model's values",
+                "share of training cells, or 1, x change of the model's values; with strategy = "
+                "fedsgd x minus the gradient of the loss over a share of its training cells, at "
+                "least 64 or all",
                 "values",
                 2.0**12,
                 narrow_bound=2.0**6,

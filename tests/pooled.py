@@ -99,7 +99,8 @@ class Pooled:
         trained = [p for p in model.parameters() if p.requires_grad]
         m, v = ([torch.zeros_like(p) for p in trained] for _ in range(2))
         for r in range(1, t.rounds + 1):
-            n = round(len(train) * min(1, t.batch_size / len(self.x)))
+            n = max(64, round(len(train) * min(1, t.batch_size / len(self.x))))
+            n = min(n, len(train))
             drawn = np.random.default_rng([self.seed, r]).permutation(train)[:n]
             rows = train if n == len(train) else drawn
             batch = torch.from_numpy(

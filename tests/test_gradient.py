@@ -8,10 +8,11 @@ import scipy.sparse as sp
 import torch
 
 from common.data.matrix import ExpressionMatrix
-from common.gradient import CHUNK, cells_of_step, descent
+from common.gradient import CHUNK, LARGEST, cells_of_step, descent
 from common.models.build import build_model
-from common.models.state import averaged_names, state_of, vector_of
+from common.models.state import averaged_names, not_finite, state_of, vector_of
 from common.panel import Scaling
+from common.wire import phase_of
 from tests.expression import small_preset
 
 CPU = torch.device("cpu")
@@ -28,9 +29,15 @@ def drawn(rows, training, n_cells, round_=1):
 
 
 def test_every_site_gives_the_same_share_of_its_cells(training):
-    sizes = [len(drawn(np.arange(n), training, 400)) for n in (40, 100, 260)]
-    assert sizes == [10, 25, 65]
-    assert len(drawn(np.arange(1), training, 10**6)) == 1
+    sizes = [len(drawn(np.arange(n), training, 400)) for n in (400, 1000, 2600)]
+    assert sizes == [100, 250, 650]
+
+
+@pytest.mark.parametrize(("batch_size", "n_cells"), [(2, 400), (100, 10**9)])
+def test_no_step_is_over_few_cells_whatever_the_coordinator_asks(training, batch_size, n_cells):
+    asked = replace(training, batch_size=batch_size)
+    sizes = [len(drawn(np.arange(n), asked, n_cells)) for n in (2, 64, 65, 1000)]
+    assert sizes == [2, 64, 64, 64]
 
 
 def test_few_cells_are_all_in_every_step(training):
@@ -40,9 +47,9 @@ def test_few_cells_are_all_in_every_step(training):
 
 
 def test_cells_are_drawn_anew_each_round_without_repeats(training):
-    rows = np.arange(1000, 1200)
+    rows = np.arange(1000, 1300)
     rounds = [drawn(rows, training, 400, round_) for round_ in range(1, 60)]
-    assert all(len(set(cells)) == 50 and set(cells) <= set(rows) for cells in rounds)
+    assert all(len(set(cells)) == 75 and set(cells) <= set(rows) for cells in rounds)
     np.testing.assert_array_equal(rounds[0], drawn(rows, training, 400, 1))
     counts = np.bincount(np.concatenate(rounds) - 1000)
     assert counts.min() > 0
@@ -106,6 +113,20 @@ def test_the_vector_has_zeros_for_what_is_not_trained(cells):
         np.testing.assert_array_equal(part, step.get(name, np.zeros_like(state[name])).ravel())
     assert start == len(vector)
     assert vector.dtype == np.float32
+
+
+def test_a_step_fits_the_sum_whatever_the_loss_weighs(cells):
+    matrix, preset, model = cells
+    heavy = replace(preset.training, kl_weight=1e6)
+    how = {"round_": 1, "seed": 0, "device": CPU}
+    step, _ = descent(model, matrix, np.arange(50), heavy, **how)
+    largest = max(np.abs(value).max() for value in step.values())
+    assert largest == LARGEST
+    assert phase_of("fit").masked()["update"].narrow_bound >= LARGEST
+    with torch.no_grad():
+        model.mean.weight[0, 0] = np.nan
+    step, _ = descent(model, matrix, np.arange(50), heavy, **how)
+    assert "values of" in not_finite(step)
 
 
 @pytest.mark.cuda

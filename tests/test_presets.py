@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 import pytest
 
 from common.config import RunConfig
-from common.errors import ConfigError
+from common.errors import ConfigError, InputError
 from common.models.build import build_model
 from common.models.registry import MODELS
-from common.presets import LOCAL_TRAINING, PRESETS, resolve
-from common.strategy_names import READS, ROBUST
+from common.presets import LOCAL_TRAINING, PRESETS, preset_of, preset_values, resolve
+from common.strategy_names import OF_PRESET, READS, ROBUST
 
 OWN = {
     "rounds": 77,
@@ -45,8 +45,28 @@ def test_the_default_network_is_trained_at_the_sites_where_the_strategy_does_so(
     assert resolved("default")["training"] == resolved("default", strategy="fedsgd")["training"]
     for strategy in set(READS) - {"fedsgd", *ROBUST}:
         training = resolved("default", strategy=strategy, rounds=7)["training"]
-        assert training == asdict(replace(LOCAL_TRAINING, rounds=7))
-    assert resolved("fedscgen", strategy="fedadam") == asdict(PRESETS["fedscgen"])
+        assert training == asdict(replace(LOCAL_TRAINING, rounds=7, strategy=strategy))
+    given = PRESETS["fedscgen"]
+    training = replace(given.training, strategy="fedadam")
+    assert resolved("fedscgen", strategy="fedadam") == asdict(replace(given, training=training))
+
+
+def test_the_strategy_of_a_preset_is_that_of_its_training():
+    assert {name: preset.training.strategy for name, preset in PRESETS.items()} == OF_PRESET
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_networks_of_bundles_before_fedsgd_are_known(name):
+    values = preset_values(PRESETS[name])
+    assert preset_of(values) == PRESETS[name]
+    for key in ("strategy", "patience"):
+        del values["training"][key]
+    old = preset_of(values)
+    assert (old.training.strategy, old.training.patience) == ("fedavg", 5)
+    assert (old.shape, old.model) == (PRESETS[name].shape, PRESETS[name].model)
+    del values["training"]["rounds"]
+    with pytest.raises(InputError, match="not one that this version makes"):
+        preset_of(values)
 
 
 def test_patience_is_the_presets_where_the_run_says_none():
