@@ -145,7 +145,8 @@ class Rounds:
             "waited": reached.waited,
         }
         momentum = momentum_of(self.strategy) if self.strategy else {}
-        arrays = {"trained": reached.state, "best": reached.best, "momentum": momentum}
+        best = reached.best if self.patience else {}
+        arrays = {"trained": reached.state, "best": best, "momentum": momentum}
         self.checkpoint.save("rounds", values, arrays)
 
     def _go_on(self, state: State) -> Reached:

@@ -65,15 +65,15 @@ def outputs(project):
     return {name: results / name.replace("site", "hospital") for name in SITES}
 
 
-def assert_finished(project, process):
-    assert process.wait(SECONDS) == 0, said(project)
+def assert_finished(project, process, seconds=SECONDS):
+    assert process.wait(seconds) == 0, said(project)
     assert run_json(run_of(project))["status"] == "finished"
 
 
 def test_up_from_a_clean_checkout_equals_the_simulation(images, tmp_path):
     """The embedded default, with every setting as it comes."""
     with compose(clean_copy(tmp_path / "checkout")) as project:
-        assert_finished(project, up(project))
+        assert_finished(project, up(project), 3 * SECONDS)
         assert (
             docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={project.name}")
             == ""

@@ -16,12 +16,22 @@ def data(tmp_path_factory):
 
 def diverging(monkeypatch, sites, in_round, names):
     """Training at some sites, numbered from 1, leaves values that are not finite in a round."""
-    real, started = fit.fit, {}
+    train, descend, started = fit.fit, fit.descent, {}
+
+    def note(model, matrix, round_):
+        started[round_, matrix.shape[0]] = model.state_dict()["mean.weight"].numpy().copy()
+
+    def gradient(model, matrix, rows, training, *, round_, **rest):
+        note(model, matrix, round_)
+        step, loss = descend(model, matrix, rows, training, round_=round_, **rest)
+        if matrix.shape[0] in sites and round_ == in_round:
+            for name in names:
+                step[name].ravel()[:2] = np.nan
+        return step, loss
 
     def trained(model, matrix, rows, training, *, round_, **rest):
-        weights = model.state_dict()["mean.weight"].numpy().copy()
-        started[round_, matrix.shape[0]] = weights
-        loss = real(model, matrix, rows, training, round_=round_, **rest)
+        note(model, matrix, round_)
+        loss = train(model, matrix, rows, training, round_=round_, **rest)
         if matrix.shape[0] in sites and round_ == in_round:
             state = model.state_dict()
             for name in names:
@@ -29,17 +39,22 @@ def diverging(monkeypatch, sites, in_round, names):
         return loss
 
     monkeypatch.setattr(fit, "fit", trained)
+    monkeypatch.setattr(fit, "descent", gradient)
     return started
 
 
 N_CELLS = [130, 125, 43]
 
 
+@pytest.mark.parametrize("strategy", ["fedsgd", "fedavg"])
 @pytest.mark.parametrize("on_site_error", ["stop", "continue"])
-def test_the_run_goes_on_without_the_site_and_the_round(data, tmp_path, monkeypatch, on_site_error):
+def test_the_run_goes_on_without_the_site_and_the_round(
+    data, tmp_path, monkeypatch, on_site_error, strategy
+):
     names = ["encoder.0.0.weight"]
     started = diverging(monkeypatch, [N_CELLS[1]], 2, names)
-    run = federate(tmp_path / "out", data, 3, rounds=3, on_site_error=on_site_error)
+    settings = {"rounds": 3, "on_site_error": on_site_error, "strategy": strategy}
+    run = federate(tmp_path / "out", data, 3, **settings)
     assert run["status"] == "finished"
     reason = run["lost_sites"]["site-2"]
     assert "training diverged in round 2: not finite are 2 of" in reason
