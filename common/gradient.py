@@ -10,7 +10,7 @@ from common.mini_batches import seeded
 from common.presets import Training
 
 # Cells that are computed on at a time.
-CHUNK = 512
+CHUNK = 1024
 # A site's least cells in a step, whatever the coordinator asks for: a gradient over few shows them.
 LEAST_CELLS = 64
 # Values beyond it are cut, so that a step fits the sum's fixed point, in 32 bits too. By default
