@@ -1,12 +1,12 @@
 """Federated correction beside its peers on real data, over seeds, and with labels held out.
 
 Uncorrected, Harmony, scGen, the FedscGen preset, the product on one site with all cells ("pooled":
-the same network and as many updates) and over the sites ("ours"), all on the same cells, genes and
-scaling, scored on 20 principal components (Harmony: its embedding). Block ``labelled`` has every
-label. In block ``held_out`` 20 % of the cells at each site enter without one, and only these are
-scored, by their true labels: a method that uses labels gives such a cell that of its nearest
-labelled cells of its batch in the uncorrected latents (scGen and the control: in the principal
-components).
+the same network and updates), the same by mini-batches, and over the sites ("ours"), all on the
+same cells, genes and scaling, scored on 20 principal components (Harmony: its embedding). Block
+``labelled`` has every label. In block ``held_out`` 20 % of the cells at each site enter without
+one, and only these are scored, by their true labels: a method that uses labels gives such a cell
+that of its nearest labelled cells of its batch in the uncorrected latents (scGen and the control:
+in the principal components).
 
 `python -m bench.correction DATA_DIR [--datasets A,B] [--methods A,B] [--seeds 0,1,2,3,4]
 [--blocks labelled,held_out]`; results are kept in bench/.kept, and a stopped run goes on. The whole
