@@ -3,9 +3,15 @@
 Of the k = 5 nearest labelled cells in the latent space the most frequent label is taken; of labels
 that tie, the one of the nearest cell. The label serves the cell's own correction alone.
 
+How far two cells lie apart counts in units of how far cells of one type do: d^2 = (z - z')' S^-1
+(z - z'), S the covariance of the batch's labelled cells about the means of their types. The latents
+in which cells of all types differ most tell no types apart.
+
 References
 ----------
-Cover & Hart 1967 (nearest neighbour classification), doi:10.1109/TIT.1967.1053964.
+Cover & Hart 1967 (nearest neighbour classification), doi:10.1109/TIT.1967.1053964; Hastie &
+Tibshirani 1996 (distances by the covariance within classes), doi:10.1109/34.506411; Friedman 1989
+(covariances shrunk towards a sphere), doi:10.1080/01621459.1989.10478752.
 """
 
 from dataclasses import dataclass
@@ -16,6 +22,8 @@ import torch
 from common.data.obs import labelled
 
 N_NEIGHBOURS = 5
+# The sphere of the same size counts as so many cells for each latent dimension: S has an inverse.
+PRIOR_CELLS = 0.2
 # Distances held at once: the memory taken grows with the cells, not with their square.
 DISTANCES = 2**23
 
@@ -64,8 +72,10 @@ def nearest_labels(
         known, asked = np.flatnonzero(own & given), np.flatnonzero(own & ~given)
         if not len(known):
             continue
-        nearest_MK = _nearest(latent[asked], latent[known], n_neighbours, device)
         names, codes = np.unique(cell_types[known].astype(str), return_inverse=True)
+        axes = within_type_axes(latent[known].astype(np.float64), codes)
+        near, far = latent[known] @ axes, latent[asked] @ axes
+        nearest_MK = _nearest(far, near, n_neighbours, device)
         codes_MK = codes[nearest_MK]
         # Neighbours of each neighbour's label; the nearest of the largest number stands first.
         votes_MK = (codes_MK[:, :, None] == codes_MK[:, None, :]).sum(axis=2)
@@ -74,6 +84,34 @@ def nearest_labels(
         found[asked] = names[codes_MK[rows, winner_M]].astype(object)
         agreement[asked] = votes_MK[rows, winner_M] / votes_MK.shape[1]
     return NearestLabels(found, agreement)
+
+
+def within_type_axes(latent: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """W of S^-1 = W W', so that distances of z W are those of :func:`nearest_labels`.
+
+    Parameters
+    ----------
+    latent
+        (n_cells, latent_dim), float64, of labelled cells.
+    codes
+        (n_cells,) which of its types each cell is, from 0.
+
+    Returns
+    -------
+    axes
+        (latent_dim, latent_dim); the identity where no type has two cells that differ.
+    """
+    n_cells, dim = latent.shape
+    means = np.zeros((codes.max() + 1, dim))
+    np.add.at(means, codes, latent)
+    own = latent - (means / np.bincount(codes)[:, None])[codes]
+    products = own.T @ own
+    size = np.trace(products) / n_cells / dim
+    if size <= np.finfo(np.float32).eps * np.square(latent).mean():
+        return np.eye(dim)
+    prior = PRIOR_CELLS * dim
+    spread, axes = np.linalg.eigh((products + prior * size * np.eye(dim)) / (n_cells + prior))
+    return axes / np.sqrt(spread)
 
 
 def _nearest(asked: np.ndarray, known: np.ndarray, k: int, device: torch.device) -> np.ndarray:

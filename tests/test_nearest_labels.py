@@ -22,12 +22,28 @@ def cells(n_cells=400, share=0.3, seed=0):
     return latent, batches, types
 
 
+def inverse_within(latent, types):
+    """S^-1 of labelled cells, by its definition."""
+    own = [latent[types == t] - latent[types == t].mean(axis=0) for t in set(types)]
+    prior = module.PRIOR_CELLS * latent.shape[1]
+    within = np.cov(np.concatenate(own), rowvar=False, bias=True)
+    n_cells, sphere = len(latent), np.trace(within) / len(within) * np.eye(len(within))
+    return np.linalg.inv((n_cells * within + prior * sphere) / (n_cells + prior))
+
+
 def by_loop(latent, batches, types, k=5):
     """Label and agreement of each unlabelled cell, one distance after the other."""
     found = {}
+    given = np.array([t is not None for t in types])
+    latent = latent.astype(float)
+    inverse = {
+        b: inverse_within(latent[given & (batches == b)], types[given & (batches == b)])
+        for b in set(batches)
+    }
     for cell in [i for i, t in enumerate(types) if t is None]:
         others = [i for i, t in enumerate(types) if t is not None and batches[i] == batches[cell]]
-        far = {i: float(np.sum((latent[cell].astype(float) - latent[i]) ** 2)) for i in others}
+        apart = {i: latent[cell] - latent[i] for i in others}
+        far = {i: float(d @ inverse[batches[cell]] @ d) for i, d in apart.items()}
         near = sorted(others, key=far.get)[:k]
         votes = {t: sum(types[i] == t for i in near) for t in TYPES}
         most = max(votes.values())
@@ -61,7 +77,10 @@ def test_scikit_learns_classifier_agrees_where_there_is_no_tie():
     for batch in ("a", "b"):
         known = np.array([t is not None for t in types]) & (batches == batch)
         asked = (batches == batch) & ~known
-        classifier = KNeighborsClassifier(5).fit(latent[known], types[known].astype(str))
+        inverse = inverse_within(latent[known].astype(float), types[known])
+        mahalanobis = {"metric": "mahalanobis", "metric_params": {"VI": inverse}}
+        classifier = KNeighborsClassifier(5, algorithm="brute", **mahalanobis)
+        classifier.fit(latent[known], types[known].astype(str))
         shares = classifier.predict_proba(latent[asked])
         clear = (shares == shares.max(axis=1, keepdims=True)).sum(axis=1) == 1
         predicted = classifier.predict(latent[asked])
@@ -93,6 +112,24 @@ def test_of_labels_that_tie_the_nearest_cells_is_taken():
     found = nearest_labels(latent, np.full(6, "a"), types, CPU)
     assert found.cell_types[0] == "B"
     assert found.agreement[0] == pytest.approx(0.4)
+
+
+def test_a_direction_in_which_all_types_vary_does_not_decide():
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 2, 300)
+    depth = 30 * rng.normal(size=300)
+    latent = np.stack([depth, truth + 0.1 * rng.normal(size=300)], axis=1).astype(np.float32)
+    known = np.where(np.arange(300) < 100, None, np.array(["B", "T"], dtype=object)[truth])
+    found = nearest_labels(latent, np.full(300, "a"), known, CPU).cell_types[:100]
+    right = found == np.array(["B", "T"])[truth[:100]]
+    assert right.mean() > 0.99
+    plain = KNeighborsClassifier(5).fit(latent[100:], truth[100:])
+    assert plain.score(latent[:100], truth[:100]) < 0.8
+
+
+def test_types_of_one_cell_each_leave_distances_as_they_are():
+    axes = module.within_type_axes(np.array([[0.0, 1.0], [2.0, 5.0]]), np.array([0, 1]))
+    np.testing.assert_array_equal(axes, np.eye(2))
 
 
 def test_fewer_labelled_cells_than_neighbours_are_asked_for():
