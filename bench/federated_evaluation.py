@@ -11,7 +11,6 @@ alone are measured anew, the figures of the others stay.
 `python -m bench.federated_evaluation DATA_DIR [DATASET ...]`.
 """
 
-import importlib.util
 import json
 import statistics
 import sys
@@ -24,6 +23,7 @@ import anndata
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
+from bench.in_process import run_in_process
 from bench.report import RESULTS, keep
 from common.data.split import split_file
 from report.federated_evaluation import FILE
@@ -66,18 +66,6 @@ CONTROLS: dict[str, dict[str, Any]] = {
 POOLED = ("entropy_of_batch_mixing", "ilisi", "kbet_per_type", "silhouette_batch")
 OUTPUTS = ("decoded", "residual")
 LEAST = 0.8
-
-
-def run_in_process(out: Path, data: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """A run without Flower's processes, whose start takes longer than a small run; ``run.json``."""
-    # By its path: "tests" is no package, and some dependency brings one of that name.
-    path = Path(__file__).parent.parent / "tests" / "in_process.py"
-    spec = importlib.util.spec_from_file_location("in_process", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    n_sites = len(list(data.glob("*.h5ad")))
-    module.run_in_process(out, n_sites, data=str(data), **{"n-sites": n_sites}, **settings)
-    return json.loads((out / "run.json").read_text())
 
 
 def scored(data: Path, settings: dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.in_process import run_in_process
 from bench.report import keep
-from cli.run import execute
 from client.joining import join
 from common.data.split import split_file
 from common.metrics.embedded import Embedded
@@ -69,12 +69,11 @@ def left_out(sites: Path, site: str, took_part: Path, settings: dict[str, Any]) 
         for path in sites.glob("*.h5ad"):
             if path.stem != site:
                 (others / path.name).symlink_to(path)
-        execute({**settings, "data": str(others)}, run)
+        run_in_process(run, others, settings)
         out = run / "sites" / site
         reading = {"report": False, "device": settings["device"]}
         joined = join(run / "bundle", sites / f"{site}.h5ad", out, settings={}, reading=reading)
-        model = {"model": str(run / "bundle"), "data": str(sites)}
-        execute({**settings, **model}, frozen)
+        run_in_process(frozen, sites, {**settings, "model": str(run / "bundle")})
         return {
             "joined": scores(run, site),
             "frozen": scores(frozen, site),
@@ -85,14 +84,14 @@ def left_out(sites: Path, site: str, took_part: Path, settings: dict[str, Any]) 
 
 
 def main(data_dir: Path, seed: int) -> None:
-    settings = {"seed": seed, "device": "cpu"}
+    settings = {"seed": seed, "device": "cpu", "evaluate": False}
     results: dict[str, Any] = {}
     claims: dict[str, bool] = {}
     for name, chosen in DATASETS.items():
         with tempfile.TemporaryDirectory() as folder:
             sites, took_part = Path(folder) / "sites", Path(folder) / "run"
             files = split_file(data_dir / f"{name}.h5ad", "batch", sites)
-            execute({**settings, "data": str(sites)}, took_part)
+            run_in_process(took_part, sites, settings)
             results[name] = {
                 site: left_out(sites, site, took_part, settings)
                 for site in chosen or [path.stem for path in files]

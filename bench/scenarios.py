@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.correction_claims import WORSE_BY, paired
+from bench.in_process import run_in_process
 from bench.report import keep
-from cli.run import execute
 from common.data.split import split_file
 from common.metrics.embedded import Embedded
 from common.metrics.registry import METRICS
@@ -94,7 +94,7 @@ def scores(data: Path, seed: int) -> dict[str, float]:
     """Scores of `decoded` after one run, by the true names."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        execute({"data": str(data), "seed": seed, **SETTINGS}, out)
+        run_in_process(out, data, {"seed": seed, **SETTINGS})
         files = corrected_files(out)
         files = [replace(file, keys={**file.keys, "cell_type_key": TRUE}) for file in files]
         cells, _ = gather(files, max_cells=sum(file.n_cells for file in files), seed=0)
