@@ -206,7 +206,8 @@ class Method:
 BOTH = {"preset": "default", "output": "both"}
 # The same network on pooled cells, trained as is usual there: by mini-batches of 128.
 MINI_BATCHES = {**BOTH, "strategy": "fedavg"}
-FEDSCGEN = {"preset": "fedscgen", "output": "decoded"}
+# FedscGen asks for no least number of cells: 14 megakaryocytes are a reference.
+FEDSCGEN = {"preset": "fedscgen", "output": "decoded", "min-reference-cells": 1}
 METHODS = {
     "uncorrected": Method(uncorrected, seeded=False, labels=False, settings={}),
     "collapse": Method(collapse, seeded=False, labels=True, settings={}),
