@@ -175,6 +175,16 @@ def test_one_cell_type_only(tmp_path):
     assert_failed_cleanly(tmp_path / "out", caught.value, *said)
 
 
+def test_one_cell_type_in_two_spellings(tmp_path):
+    spelt = [{("p", "T cell"): 40, ("p", "A"): 20}, {("q", "T_cell"): 30, ("q", "A"): 20}]
+    sites = [site(cells, seed=number) for number, cells in enumerate([*spelt, spelt[1]])]
+    with pytest.raises(InputError) as caught:
+        federate(tmp_path / "out", write_sites(tmp_path / "data", sites), 3)
+    # The spelling that most sites have is advised.
+    said = ("differ only in case", "rename 'T cell' to 'T_cell'")
+    assert_failed_cleanly(tmp_path / "out", caught.value, *said)
+
+
 def test_an_unknown_key_of_the_run_config(tmp_path):
     config = {"out": str(tmp_path / "out"), "n-top-gene": 5, "learning-rat": 0.1}
     context = Context(RUN_ID, 1, {}, RecordDict(), config)

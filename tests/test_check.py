@@ -67,6 +67,14 @@ def test_one_type_and_none(tmp_path):
     assert texts(check_file(path, cell_type_key=""), "warning") == ["no cell has a cell type"]
 
 
+def test_one_type_in_two_spellings(tmp_path):
+    types = ["T cell"] * 30 + ["t-cell"] * 30
+    report = check_file(write(tmp_path, annotated(COUNTS, obs={"cell_type": types})))
+    (error,) = [finding for finding in report.findings if finding.level == "error"]
+    assert "differ only in case" in error.text
+    assert error.fix == "rename 't-cell' to 'T cell'"
+
+
 def test_cells_without_counts(tmp_path):
     counts = COUNTS.copy()
     counts[[3, 8]] = 0

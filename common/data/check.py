@@ -15,6 +15,7 @@ from common.data.h5ad import H5ad
 from common.data.labels import CURATED, PREDICTED, CellLabels, read_labels
 from common.data.obs import batches, cell_names
 from common.data.reader import gene_names
+from common.data.spelling import require_one_spelling
 from common.data.stream import stream_counts
 from common.data.wording import quoted, what_and_fix
 from common.errors import InputError
@@ -123,6 +124,7 @@ class _Check:
             self.say("warning", "no cell has a cell type", fix)
             return
         self.say("ok", f"cell types: {_sizes(types[given])}")
+        self.attempt(lambda: require_one_spelling(types[given]))
         if len(set(types[given])) == 1:
             self.say("warning", "there is one cell type only", "nothing, if that is so by design")
         if not given.all():

@@ -18,6 +18,7 @@ from common.data.genes import agree
 from common.data.hvg import highly_variable
 from common.data.moments import GeneMoments
 from common.data.padding import allowed_padding
+from common.data.spelling import require_one_spelling
 from common.decoder_refit import solve
 from common.errors import InputError, SecureSumError, SiteLost
 from common.models.build import build_model, restore_model
@@ -84,7 +85,8 @@ class Correct:
         Raises
         ------
         InputError
-            There is one cell type only, or a resumed run finds other sites than it began with.
+            There is one cell type only, or one in two spellings, or a resumed run finds other sites
+            than it began with.
         """
         sites = self._descriptions()
         self._same_as_before(sites)
@@ -96,12 +98,14 @@ class Correct:
             }
         )
         enough_for(self.config, len(sites))
-        types = {cell_type for site in sites for cell_type in site.cell_types}
-        if len(types) < 2:
+        holders = Counter(cell_type for site in sites for cell_type in site.cell_types)
+        if len(holders) < 2:
             raise InputError(
-                f"the sites hold one cell type only ({', '.join(sorted(types))}); correction "
+                f"the sites hold one cell type only ({', '.join(sorted(holders))}); correction "
                 "compares like with like across types, so give data with at least 2"
             )
+        # Else each spelling would be a type of its own, shared by nobody and left as it is.
+        require_one_spelling(holders, holders)
         return sites
 
     def _descriptions(self) -> list[SiteDescription]:
