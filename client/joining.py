@@ -15,6 +15,7 @@ from client.correction import correct_site
 from client.later_site import Tell, later_site
 from client.site import Site, labelled_types
 from common.bundle import Bundle
+from common.data.spelling import other_spellings, refuse_other_spellings
 from common.errors import ConfigError
 
 
@@ -72,7 +73,8 @@ def join(
     ConfigError
         The output is residual, and the bundle has no reference of it.
     InputError
-        The bundle or the file cannot be used, no cell has a label, or there is a result already.
+        The bundle or the file cannot be used, no cell has a label or a type has another spelling
+        than in the bundle, or there is a result already.
     GeneError
         The file lacks too many of the bundle's genes.
     DiskError
@@ -86,6 +88,7 @@ def join(
         site, bundle = later.site, later.bundle
         _require_remainders(site, bundle)
         types = labelled_types(site)
+        refuse_other_spellings(other_spellings(types, bundle.references))
         new = [name for name in types if name not in bundle.references]
         model, preset, device = later.model()
         tell(f"preprocessing {site.file.n_cells:,} cells")

@@ -409,6 +409,13 @@ def test_the_command_reads_other_columns(bundle, tmp_path):
     assert one.uns["syncytium"]["gene_column"] == "symbol"
 
 
+@pytest.mark.usefixtures("kept")
+def test_a_type_in_another_spelling_is_refused(bundle, tmp_path):
+    site({("t", "a"): 20, ("t", "B"): 20}, seed=9).write_h5ad(tmp_path / "late.h5ad")
+    with pytest.raises(InputError, match=r"differ only in case.*rename 'a' to 'A'"):
+        joined(bundle, tmp_path / "late.h5ad", tmp_path / "out")
+
+
 def test_types_of_other_names_are_pointed_out(bundle, tmp_path):
     data = site({("t", "a cell"): 20, ("t", "b cell"): 20}, seed=9)
     data.write_h5ad(tmp_path / "late.h5ad")
