@@ -170,6 +170,8 @@ def test_a_federated_round_of_the_last_layers(tmp_path):
     checkpoint = load_checkpoint(write_folder(tmp_path), GENES, N_CLASSES, 0)
     before = checkpoint.state
     names = exchanged_names("transformer", checkpoint.shape, N_GENES, N_CLASSES)
+    assert {name.split(".")[0] for name in names} == {"layers", "pooler", "head"}
+    assert not any(name.startswith("layers.0.") for name in names)
     y = np.arange(30) % N_CLASSES
     training = replace(CLASSIFIERS.get("transformer").training, batch_size=8)
     changes = []

@@ -159,6 +159,18 @@ def test_a_cell_without_expression_has_finite_logits_and_gradients(shape):
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+def test_long_sequences_are_labelled_a_few_cells_at_a_time(monkeypatch):
+    model, expected = drawn(), logits(drawn(), LOG)
+    held = []
+    model.norm.register_forward_hook(lambda _, given, __: held.append(given[0].numel()))
+    for limit, n_cells in ((9 * 8 * 7, 7), (1, 1)):
+        held.clear()
+        monkeypatch.setattr("common.models.classifiers.transformer.VALUES_AT_ONCE", limit)
+        np.testing.assert_allclose(logits(model, LOG), expected, atol=1e-5)
+        assert max(held) <= 9 * 8 * n_cells
+    assert logits(model, LOG[:0]).shape == (0, N_CLASSES)
+
+
 def test_without_moments_or_with_others_it_says_so():
     model = build_classifier("transformer", shape_of("transformer"), N_GENES, N_CLASSES, 0)
     with pytest.raises(ConfigError, match=r"typical expression.*take_moments"):

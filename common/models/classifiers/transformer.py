@@ -29,6 +29,9 @@ from common.models.classifiers.recipe import ClassifierTraining
 from common.models.classifiers.registry import register_classifier
 from common.registry import did_you_mean
 
+# Values of one layer's tokens that are held at a time where no gradient is kept: 16 MiB.
+VALUES_AT_ONCE = 2**22
+
 
 @dataclass(frozen=True)
 class TransformerShape:
@@ -162,6 +165,13 @@ class Transformer(Classifier):
                 "the transformer ranks genes against their typical expression, which it was not "
                 "given: call take_moments with the panel's mean and sd, or load a checkpoint"
             )
+        if torch.is_grad_enabled():
+            return self._logits(x_BG)
+        # Geneformer's sequences are long, and whoever labels cells passes many at once.
+        n_cells = max(1, VALUES_AT_ONCE // (self.rank.num_embeddings * self.shape.width))
+        return torch.cat([self._logits(part_BG) for part_BG in x_BG.split(n_cells)])
+
+    def _logits(self, x_BG: torch.Tensor) -> torch.Tensor:
         genes_BS, is_token_BS = rank_genes(x_BG, self.typical, self.max_tokens)
         log_BS = x_BG.gather(1, genes_BS)
         if self.shape.ends:
