@@ -19,6 +19,8 @@ SMALL = {
     "scdlc": {"n_selected": 6, "dense": 5, "units": 4},
     "sccdcg": {"hidden": 9, "latent": 4},
     "scsmd": {"hidden": 12, "latent": 5},
+    # Fewer tokens than most cells have genes.
+    "transformer": {"width": 8, "n_heads": 2, "feed_forward": 11, "max_tokens": 9},
 }
 FORMS = [(name, form) for name in SMALL for form in CLASSIFIERS.get(name).forms]
 
@@ -41,9 +43,11 @@ def labelled_cells(
 
 
 def small_classifier(name: str, form: str = "published", seed: int = 0, **shape) -> Classifier:
-    """A narrow classifier of a form, with its genes selected."""
+    """A narrow classifier of a form, with its genes selected and their moments known."""
     narrow = replace(shape_of(name, form), **(SMALL[name] | shape))
     model = build_classifier(name, narrow, N_GENES, N_CLASSES, seed)
     if hasattr(model, "selected"):
         model.select(np.array([7, 3, 11, 0, 19, 5]))
+    scaling = labelled_cells()[0].scaling
+    model.take_moments(scaling.mean, scaling.sd)
     return model

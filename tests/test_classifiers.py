@@ -73,6 +73,15 @@ def test_one_class_is_nothing_to_tell_apart():
             "full",
             2001 * 1024 + 1025 * 64 + 65 * 15 + 4 * 4 + 5 + 65 * 1024 + 1025 * 2000,
         ),
+        # A layer has four square maps, of which the keys' has no bias, a perceptron and two norms.
+        (
+            "transformer",
+            "published",
+            (2000 + 256) * 64
+            + 2 * 64
+            + 2 * (4 * 65 * 64 - 64 + 65 * 128 + 129 * 64 + 4 * 64)
+            + 65 * 15,
+        ),
     ],
 )
 def test_sizes_are_the_published_ones(name, form, expected):

@@ -66,6 +66,13 @@ def trainable_names(name: str, shape: Any, n_genes: int, n_classes: int) -> list
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
+def exchanged_names(name: str, shape: Any, n_genes: int, n_classes: int) -> list[str]:
+    """What of a state training changes: the rest is the same at every site and in every round."""
+    with torch.device("meta"):
+        model = CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+    return model.exchanged_names()
+
+
 def _at_least_two(n_classes: int) -> None:
     if n_classes < 2:
         raise ConfigError(

@@ -1,5 +1,6 @@
 """What every classifier has: logits over the agreed classes, and the terms of its loss."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,12 +19,34 @@ class Classifier(nn.Module):
         Classes of the agreed vocabulary.
     l2
         Strength of the penalty l2 / 2 ||W||^2 on the weights of ``penalised``; biases are free.
+
+    Attributes
+    ----------
+    fixed
+        Buffers that no training changes.
     """
+
+    fixed: frozenset[str] = frozenset()
 
     def __init__(self, n_classes: int, l2: float = 0.0):
         super().__init__()
         self.n_classes = n_classes
         self.l2 = l2
+
+    def take_moments(self, mean: np.ndarray, sd: np.ndarray) -> None:
+        """Before the first round, what a classifier needs of the genes' pooled moments: nothing.
+
+        Parameters
+        ----------
+        mean, sd
+            Of log1p CP10k, (n_genes,), as in :class:`common.panel.Panel`.
+        """
+
+    def exchanged_names(self) -> list[str]:
+        """The entries of the state that training changes, in its order: what a round sends."""
+        frozen = {name for name, p in self.named_parameters() if not p.requires_grad} | self.fixed
+        state = self.state_dict()
+        return [n for n, value in state.items() if value.is_floating_point() and n not in frozen]
 
     def forward(self, x_BG: torch.Tensor) -> torch.Tensor:
         """Logits (n_cells, n_classes), of each cell by itself, of expression (n_cells, n_genes)."""
