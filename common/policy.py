@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from common.config import RunConfig, Settings
+from common.config import RunConfig
 from common.errors import ConfigError, PolicyError
+from common.settings import Settings
 
 MB = 10**6
 TASKS = ("correct", "classify", "synthesize")
