@@ -20,7 +20,7 @@ from common.data.moments import GeneMoments
 from common.data.padding import allowed_padding
 from common.decoder_refit import solve
 from common.errors import InputError, SecureSumError, SiteLost
-from common.models.build import build_model, restore_model
+from common.models.build import build_model, parameter_names, restore_model
 from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, preset_values, resolve
@@ -194,8 +194,16 @@ class Correct:
 
     def train(self, state: State, panel: Panel, n_cells: int) -> State:
         """The model after the rounds of training."""
-        rounds = Rounds(self.session, self.config, self.preset, self.folder, self.reached)
-        return rounds.train(state, panel, n_cells)
+        rounds = Rounds(
+            self.session,
+            self.config,
+            self.preset.training,
+            parameter_names(self.preset),
+            self.folder,
+            self.reached,
+            content={"panel": panel},
+        )
+        return rounds.train(state, n_cells)
 
     def shared_types(self, sites: list[SiteDescription]) -> tuple[list[str], list[str]]:
         """Cell types that are corrected together, and those that a site alone holds.

@@ -1,9 +1,13 @@
 """What every classifier has: logits over the agreed classes, and the terms of its loss."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import torch
 from torch import nn
 
 from common.models.classifiers.class_balance import ClassBalance
+from common.models.classifiers.recipe import JOINT
 
 
 class Classifier(nn.Module):
@@ -18,7 +22,18 @@ class Classifier(nn.Module):
         Classes of the agreed vocabulary.
     l2
         Strength of the penalty l2 / 2 ||W||^2 on the weights of ``penalised``; biases are free.
+
+    Attributes
+    ----------
+    fitted
+        How a run without a strategy fits it: as a ``"network"``, in rounds of training; as a
+        ``"linear"`` model, to its one optimum; or as ``"trees"``, which are none of these.
+    joint
+        What of its recipe is another where a round is one step of all sites.
     """
+
+    fitted: ClassVar[str] = "network"
+    joint: ClassVar[Mapping[str, Any]] = JOINT
 
     def __init__(self, n_classes: int, l2: float = 0.0):
         super().__init__()
