@@ -324,9 +324,13 @@ def labelled_types(site: Site) -> list[str]:
     """
     types = labels(site.file.cell_types)
     if not types:
+        needs = {"correct": "correction needs cell types"}.get(
+            site.config.task,
+            f"task = {site.config.task} trains on labels: leave the site out, and let it label its "
+            "cells by the finished run's bundle",
+        )
         raise InputError(
-            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; "
-            "correction needs cell types"
+            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; {needs}"
         )
     return types
 
