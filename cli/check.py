@@ -8,7 +8,8 @@ from rich.text import Text
 
 from cli.console import console
 from cli.reading import reads_a_file
-from common.config import READING, NodeConfig
+from common.node_config import NodeConfig
+from common.settings import READING
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("error", "bold red")}
 

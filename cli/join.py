@@ -13,7 +13,7 @@ from rich.markup import escape
 from cli.console import console, shown, stops
 from cli.label_counts import label_counts
 from cli.reading import reads_a_file
-from common.config import NodeConfig
+from common.node_config import NodeConfig
 
 if TYPE_CHECKING:
     from client.joining import Joined

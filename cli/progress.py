@@ -23,11 +23,24 @@ PHASES = {
     "latents": "decoder and reference means",
     "remainders": "what the network does not encode",
     "correct": "sites correct their cells",
+    "labels": "agreeing on labels",
+    "class_counts": "counting cells by class",
+    "marker_genes": "genes that tell classes apart",
+    "classifier_fit": "training",
+    "linear_gradient": "training",
+    "bin_counts": "choosing bins of expression",
+    "tree_sums": "growing trees",
+    "temperature": "calibrating",
+    "confidences": "a threshold for unknown",
+    "held_out": "scoring on test cells",
     "evaluation_axes": "evaluation: reconstruction, principal axes",
     "evaluation_moments": "evaluation: moments of cell types",
     "evaluation_features": "evaluation: differences between batches",
     "evaluation_probe": "evaluation: a probe of batches",
 }
+
+# Of these a run has many rounds.
+TRAINING = ("fit", "classifier_fit", "linear_gradient", "tree_sums")
 
 
 class _Lines:
@@ -135,14 +148,17 @@ class RunProgress:
 
     def _tell_round(self, line: dict[str, Any]) -> None:
         self._round = line["round"]
-        of = f"  round {self._round} of {self._rounds}"
+        # A linear classifier ends where its optimum is.
+        of = f"  round {self._round}{f' of {self._rounds}' if self._rounds else ''}"
         if "void" in line:
             self._say(f"{of}: {line['void']}")
             return
         self._loss = line["validation_loss_before"] or line["train_loss"]
-        if self._round % max(1, self._rounds // MOST_LINES) and self._round != self._rounds:
+        every = max(1, self._rounds // MOST_LINES) if self._rounds else MOST_LINES
+        if self._round % every and self._round != self._rounds:
             return
-        self._say(f"{of}: loss {self._loss:.4f}, {line['n_sites']} sites, {line['seconds']:.1f} s")
+        loss = "" if self._loss is None else f"loss {self._loss:.4f}, "
+        self._say(f"{of}: {loss}{line['n_sites']} sites, {line['seconds']:.1f} s")
 
     def _tell_connected(self, connected: dict[str, Any]) -> None:
         if connected and connected != self._connected and not self._phase:
@@ -174,7 +190,7 @@ class RunProgress:
         if present:
             details.insert(0, f"{present} sites")
         total = completed = None
-        if self._phase == "fit" and self._rounds:
+        if self._phase in TRAINING and self._rounds:
             total, completed = self._rounds, self._round
             details.insert(0, f"round {min(self._round + 1, self._rounds)}/{self._rounds}")
             if self._loss is not None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from common.config import READING, NodeConfig
+from common.node_config import NodeConfig
+from common.settings import READING
 
 FIELDS = {name: NodeConfig.model_fields[name] for name in READING}
 

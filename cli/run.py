@@ -11,18 +11,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from cli.console import console, shown, stops
+from cli.console import console, stops
 from cli.flower import Flower
-from cli.label_counts import label_counts
 from cli.progress import RunProgress
 from cli.report import report_of_run
+from cli.summaries import summarise
 from cli.superlink import own_superlink, tail
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
-from report.federated_evaluation import federated_evaluation, summary
 from server.frozen import frozen_model, require_frozen_settings
 from server.runs import drop_caches, stopped_run
 
@@ -117,10 +115,7 @@ def execute(
         path = str(Path(config.model).expanduser().absolute())
         config = RunConfig.parse({**config.flat(), "model": path}, where=where)
     federation_config: dict[str, float] = {}
-    if config.model:
-        require_frozen_settings(config)
-    else:
-        resolve(config)
+    _require_trainable(config)
     if superlink is not None:
         _refuse_site_settings(config)
     else:
@@ -150,6 +145,19 @@ def execute(
                 drop_caches(out)
     summarise(result, out, screen)
     return result
+
+
+def _require_trainable(config: RunConfig) -> None:
+    """Refuse settings of a model that could not be trained."""
+    if config.task == "classify":
+        # It brings torch and every classifier.
+        from common.classification.plan import classifier_plan
+
+        classifier_plan(config)
+    elif config.model:
+        require_frozen_settings(config)
+    else:
+        resolve(config)
 
 
 def _run(
@@ -280,47 +288,3 @@ def _keep_log(flower: Flower, run_id: str, log: Path) -> None:
     """Append what the ServerApp and the ClientApps said; the SuperLink takes it with it."""
     with log.open("a") as file, contextlib.suppress(RunError):
         file.write(flower.log(run_id))
-
-
-def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
-    """Say what a finished run did and where its results are."""
-    if not result:
-        screen.print("The run is finished; its folder is on the coordinator's machine.")
-        return
-    n_sites = result["n_sites_corrected"]
-    stopped = result.get("stopped_early")
-    rounds = f"{result.get('n_rounds', 0)} rounds"
-    if frozen := result.get("frozen"):
-        rounds = f"the model of run {frozen['run']} as it was"
-    if stopped:
-        kept = result["kept_round"]
-        rounds = f"stopped early in round {stopped}, the model after round {kept} is kept"
-    screen.print(
-        f"[bold green]done[/]: {result['n_corrected']:,} cells of {n_sites} sites corrected, "
-        f"{result['n_shifted']:,} of them shifted to a shared reference "
-        f"({result['n_genes']:,} genes, {rounds})"
-    )
-    for site, reason in result.get("lost_sites", {}).items():
-        screen.print(f"[yellow]lost[/] {escape(site)}: {escape(reason)}")
-    for cell_type, reason in result.get("unshifted_types", {}).items():
-        screen.print(f"[yellow]not shifted[/] {escape(cell_type)}: {escape(reason)}")
-    for cell_type in result.get("types_of_one_site", []):
-        screen.print(f"[yellow]of one site[/] {escape(cell_type)}: shifted by its own batches only")
-    for line in label_counts(result):
-        screen.print(f"[yellow]labels[/] {line}")
-    if result.get("identity"):
-        screen.print(
-            "[yellow]no cell type is shared by two batches: the correction is the identity, the "
-            "output is log1p CP10k unchanged[/]"
-        )
-    if (evaluated := federated_evaluation(out)) is not None:
-        good = evaluated["evaluated"] and all(s["value"] for s in evaluated["scores"].values())
-        for sentence in summary(evaluated):
-            screen.print(f"[{'cyan' if good else 'yellow'}]by sums[/] {escape(sentence)}")
-    # Real sites keep theirs.
-    simulated = (out / "sites").is_dir()
-    cells = (
-        f"{shown(out)}/sites/*/corrected.h5ad" if simulated else "at each site, in its output-dir"
-    )
-    screen.print(f"corrected cells: {cells}", markup=False)
-    screen.print(f"model, genes, references: {shown(out / 'bundle')}", markup=False)

@@ -13,9 +13,10 @@ from torch import nn
 from client.model import model_at
 from client.site import Site
 from common.bundle import Bundle
-from common.config import NodeConfig, RunConfig
+from common.config import RunConfig
 from common.data.padding import Padding, allowed_padding
 from common.errors import DiskError, InputError
+from common.node_config import NodeConfig
 from common.policy import SitePolicy
 from common.presets import Preset
 from report.site_page import CORRECTED

@@ -15,18 +15,20 @@ import numpy as np
 import scipy.sparse as sp
 
 from client.participants import ParticipantRecord
-from common.config import READING, NodeConfig, RunConfig, run_folder
+from common.config import RunConfig, run_folder
 from common.data.csr import open_csr, row_chunks, write_csr
 from common.data.genes import columns_of
 from common.data.held_out import Split, split_cells
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
 from common.errors import ConfigError, InputError
+from common.node_config import NodeConfig
 from common.panel import Panel
 from common.policy import SitePolicy
 from common.secure.backend import SiteSum
 from common.secure.guard import Guard
 from common.secure.off import OffSite
+from common.settings import READING
 from common.site_key import read_site_key
 
 if TYPE_CHECKING:
@@ -322,9 +324,13 @@ def labelled_types(site: Site) -> list[str]:
     """
     types = labels(site.file.cell_types)
     if not types:
+        needs = {"correct": "correction needs cell types"}.get(
+            site.config.task,
+            f"task = {site.config.task} trains on labels: leave the site out, and let it label its "
+            "cells by the finished run's bundle",
+        )
         raise InputError(
-            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; "
-            "correction needs cell types"
+            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; {needs}"
         )
     return types
 

@@ -1,9 +1,10 @@
-"""The model bundle, safetensors and JSON: what a later site needs to correct itself."""
+"""The model bundle, safetensors and JSON: what a later site needs of a finished run."""
 
 import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from common.presets import Preset, preset_of, preset_values
 from common.reference import Reference, packed, unpacked
 
 FORMAT = 3
+MEND = {
+    "correct": "; give the bundle of a correction, as `syncytium run conf/correct.toml` makes it",
+    "classify": "; give the bundle of a classifier, as `syncytium run conf/classify.toml` makes it",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Bundle:
     panel
         Vocabulary, genes and scaling.
     references
-        Where each shared cell type is brought.
+        Where each shared cell type is brought; none of a classifier.
     card
         Everything else as JSON; of a run, what :func:`card_of` makes.
     """
@@ -57,8 +62,15 @@ class Bundle:
         """
         return preset_of(self.card.get("network"))
 
-    def save(self, folder: Path) -> str:
+    def save(self, folder: Path, beside: Mapping[str, str] | None = None) -> str:
         """Write ``model.safetensors`` and ``card.json``; the folder appears whole.
+
+        Parameters
+        ----------
+        folder
+            The bundle's.
+        beside
+            Texts of further files, by name: the model in other programs' formats.
 
         Returns
         -------
@@ -76,13 +88,16 @@ class Bundle:
             # safetensors writes a strided array's bytes in the wrong order.
             tensors = {name: np.asarray(value, order="C") for name, value in tensors.items()}
             save_file(tensors, partial / "model.safetensors")
+            for name, text in (beside or {}).items():
+                (partial / name).write_text(text)
+            files = ["model.safetensors", *(beside or {})]
             card = {
                 "format": FORMAT,
                 **self.card,
                 "types": list(self.references),
                 "genes": list(self.panel.genes),
                 "vocabulary": list(self.panel.vocabulary),
-                "sha256": {"model.safetensors": _digest(partial / "model.safetensors")},
+                "sha256": {name: _digest(partial / name) for name in files},
             }
             card["sha256"]["card"] = _card_digest(card)
             (partial / "card.json").write_text(json.dumps(card, indent=1))
@@ -138,7 +153,7 @@ class Bundle:
         if task and card.get("task") != task:
             raise InputError(
                 f"{folder} is a bundle of the task {card.get('task')!r}, and one of {task!r} is "
-                "asked for"
+                f"asked for{MEND.get(task, '')}"
             )
         tensors = load_file(model_path)
         state, arrays = (

@@ -1,109 +1,34 @@
-"""The run's settings (one for all sites) and a site's own settings, with unknown keys refused."""
+"""The run's settings, one for all sites: Flower's run config."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from common.config_classify import ClassifySettings
+from common.config_correct import CorrectSettings
 from common.errors import ConfigError
 from common.registry import did_you_mean
+from common.settings import READING, Device, ReadingSettings, kebab
 from common.strategy_names import OF_PRESET, READS, ROBUST, SETTINGS, StrategyName
 from common.wire import PHASES
 
-
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")
-
-
-class Settings(BaseModel):
-    """A table of settings: written with dashes, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_kebab)
-
-    @classmethod
-    def keys(cls) -> list[str]:
-        """The keys as the user writes them."""
-        return [_kebab(name) for name in cls.model_fields]
-
-    @classmethod
-    def parse(cls, values: dict[str, Any], *, where: str) -> Self:
-        """Check a flat table of settings.
-
-        Raises
-        ------
-        ConfigError
-            A key is unknown or a value does not fit; every fault is named at once.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            faults = "; ".join(_fault(fault, cls.keys()) for fault in error.errors())
-            raise ConfigError(f"{where}: {faults}") from None
-
-    def flat(self) -> dict[str, str | int | float | bool]:
-        """The settings as the flat table that Flower carries."""
-        return self.model_dump(by_alias=True)
+SIMULATION_KEYS = ("data", "device", *map(kebab, READING))
+OF_TASK = {
+    "correct": tuple(CorrectSettings.model_fields),
+    "classify": tuple(ClassifySettings.model_fields),
+}
 
 
-def _fault(fault: Any, known: list[str]) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key {key!r}: {did_you_mean(key, known)}"
-    if fault["type"] == "value_error":
-        return fault["msg"].removeprefix("Value error, ")
-    return f"{key} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
-
-
-# How a file is read: a simulation's run config has these settings, and a real site's node config.
-BATCH_KEY = Field("batch", description="obs column; '' = a site is one batch")
-CELL_TYPE_KEY = Field("cell_type", min_length=1, description="obs column")
-LAYER = Field("auto", description="auto, X, raw, or a layer's name: where the counts are")
-GENE_COLUMN = Field("", description="var column with the gene names; '' = var_names")
-LABEL_ORIGIN = Field("curated", description="curated or predicted: where the cell types are from")
-LABEL_ORIGIN_KEY = Field(
-    "", description="obs column with curated or predicted for each cell; '' = label-origin of all"
-)
-CONFIDENCE_KEY = Field("", description="obs column, 0 to 1: of predicted cell types")
-MIN_CONFIDENCE = Field(
-    0.0, ge=0, le=1, description="a cell type predicted with less does not steer the correction"
-)
-
-READING = (
-    *("batch_key", "cell_type_key", "layer", "gene_column"),
-    *("label_origin", "label_origin_key", "confidence_key", "min_confidence"),
-)
-SIMULATION_KEYS = ("data", "device", *map(_kebab, READING))
-
-LabelOrigin = Literal["curated", "predicted"]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-
-
-class RunConfig(Settings):
+class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings):
     """Settings of a run, the same for every site: Flower's run config.
 
     Of the network and its training, 0 or "" stands for the preset's own value.
     """
 
-    task: Literal["correct"] = Field("correct", description="what is run")
-    preset: Literal["default", "fedscgen"] = Field(
-        "default", description="network and training; the values of each are below"
-    )
-    model: str = Field(
-        "",
-        description="absolute path of a bundle at the coordinator, whose model is not trained: the "
-        "sites' references are made anew with it; '' = train one",
-    )
-
+    task: Literal["correct", "classify"] = Field("correct", description="what is run")
     data: str = Field("", description="simulation: a folder with one .h5ad per site; '' = demo")
     out: str = Field("", description="run folder; '' = ~/syncytium-runs/RUN_ID")
     device: Device = Field("auto", description="simulation: where each site computes")
@@ -134,14 +59,6 @@ class RunConfig(Settings):
         64, description="of a model value in a sum; 32 = half the traffic, coarser steps"
     )
 
-    batch_key: str = BATCH_KEY
-    cell_type_key: str = CELL_TYPE_KEY
-    layer: str = LAYER
-    gene_column: str = GENE_COLUMN
-    label_origin: LabelOrigin = LABEL_ORIGIN
-    label_origin_key: str = LABEL_ORIGIN_KEY
-    confidence_key: str = CONFIDENCE_KEY
-    min_confidence: float = MIN_CONFIDENCE
     gene_join: Literal["intersection", "union"] = Field(
         "intersection", description="union: genes that a site lacks count as zeros"
     )
@@ -156,9 +73,6 @@ class RunConfig(Settings):
         0, ge=0, description="cells per step; of fedsgd, whose step is a round: of all sites"
     )
     learning_rate: float = Field(0.0, ge=0, description="Adam's")
-    kl_weight: float = Field(0.0, ge=0, description="of the KL divergence, in the loss")
-    hidden: str = Field("", pattern=r"^(\d+(,\d+)*)?$", description="layer widths, as '800,800'")
-    latent_dim: int = Field(0, ge=0, description="latent dimensions")
     patience: int = Field(
         -1,
         ge=-1,
@@ -183,24 +97,6 @@ class RunConfig(Settings):
         1, ge=0, description="krum, fedmedian, fedtrimmedavg: wrong sites to withstand"
     )
 
-    alignment: Literal["", "mean", "covariance"] = Field(
-        "", description="what of a type's batches is made equal; '' = the preset's"
-    )
-    smoothing: float = Field(
-        -1.0, le=1, description="0 to 1, towards neighbouring cells of the batch; -1 = the preset's"
-    )
-    unlabelled: Literal["leave", "nearest"] = Field(
-        "leave",
-        description="cells without a label that steers: leave them, or shift each as its nearest "
-        "labelled cells of the batch",
-    )
-    min_reference_cells: int = Field(20, ge=1, description="cells a batch needs to be dominant")
-    output: Literal["decoded", "residual", "both"] = Field(
-        "decoded", description="decode(z'), or residual, which keeps the cell's own signal, or both"
-    )
-    evaluate: bool = Field(
-        True, description="score the correction in the end by sums over sites: docs/evaluation.md"
-    )
     seed: int = Field(42, ge=0, lt=2**31, description="of everything random")
 
     def deadline_of(self, phase: str) -> float:
@@ -211,6 +107,13 @@ class RunConfig(Settings):
     def strategy_name(self) -> StrategyName:
         """The strategy of the run, its preset's where it names none."""
         return self.strategy or OF_PRESET[self.preset]
+
+    def other_tasks(self) -> dict[str, Any]:
+        """Settings of other tasks than the run's that differ from their defaults, by name."""
+        fields = type(self).model_fields
+        others = [name for task, names in OF_TASK.items() if task != self.task for name in names]
+        given = {name: getattr(self, name) for name in others}
+        return {name: value for name, value in given.items() if value != fields[name].default}
 
     def digest(self) -> str:
         """A hash of all settings."""
@@ -224,13 +127,6 @@ class RunConfig(Settings):
             phase = unknown[0]
             raise ValueError(f"deadlines: no phase {phase!r}: {did_you_mean(phase, PHASES)}")
         return deadlines
-
-    @field_validator("smoothing")
-    @classmethod
-    def _smoothing_is_a_share(cls, smoothing: float) -> float:
-        if not (smoothing == -1 or smoothing >= 0):
-            raise ValueError(f"smoothing = {smoothing}: from 0 to 1, or -1 for the preset's own")
-        return smoothing
 
     @field_validator("min_sites")
     @classmethod
@@ -268,18 +164,16 @@ class RunConfig(Settings):
         return strategy
 
     @model_validator(mode="after")
-    def _confidences_are_read(self) -> Self:
-        _require_confidences_read(self)
-        return self
-
-    @model_validator(mode="after")
     def _settings_are_read(self) -> Self:
-        faults = []
+        faults = [
+            f"{kebab(name)} = {value!r} is not of task = {self.task}; leave it out"
+            for name, value in self.other_tasks().items()
+        ]
         for name in SETTINGS:
             value, default = getattr(self, name), type(self).model_fields[name].default
             if value != default and name not in READS[self.strategy_name]:
                 readers = ", ".join(strategy for strategy, keys in READS.items() if name in keys)
-                key = f"{_kebab(name)} = {value:g}"
+                key = f"{kebab(name)} = {value:g}"
                 faults.append(f"{key} is read by {readers}, not by strategy = {self.strategy_name}")
         if self.local_epochs and self.strategy_name == "fedsgd":
             faults.append(
@@ -296,21 +190,6 @@ class RunConfig(Settings):
         return self
 
 
-def _require_confidences_read(reading: "RunConfig | NodeConfig") -> None:
-    """Raise ValueError where a confidence is asked for that nothing would heed."""
-    key, least = reading.confidence_key, reading.min_confidence
-    if least and not key:
-        raise ValueError(
-            f"min-confidence = {least:g}: name the obs column with the confidences as "
-            "confidence-key"
-        )
-    if key and reading.label_origin == "curated" and not reading.label_origin_key:
-        raise ValueError(
-            f"confidence-key = {key!r} is of predicted cell types, and label-origin says that all "
-            "are curated; set label-origin = predicted, or label-origin-key to an obs column"
-        )
-
-
 def _deadlines(text: str) -> dict[str, float]:
     """Seconds by phase."""
     try:
@@ -321,38 +200,6 @@ def _deadlines(text: str) -> dict[str, float]:
     if any(not 0 < seconds < float("inf") for seconds in deadlines.values()):
         raise ValueError(f"deadlines = {text!r}: write phases and seconds, as 'fit=7200,peaks=60'")
     return deadlines
-
-
-class NodeConfig(Settings):
-    """Settings of one site: Flower's node config, written by the site itself.
-
-    Which columns of its file are read, and so which names it publishes, is a site's own word, as
-    is what it says of its labels: the run config's ``SIMULATION_KEYS`` hold for simulated sites
-    alone.
-    """
-
-    data_path: str = Field(min_length=1, description="the site's .h5ad")
-    output_dir: str = Field("syncytium-output", description="results, outbox.jsonl and cache")
-    cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
-    name: str = Field("", description="the site's name; '' = the file's")
-    device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
-    policy: str = Field("", description="the site's rules, a file as of `syncytium policy`")
-    site_key: str = Field("", description="its long-term key, a file as of `syncytium keys`")
-    report: bool = Field(True, description="make report.html of its own cells: some 25 seconds")
-    threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
-    batch_key: str = BATCH_KEY
-    cell_type_key: str = CELL_TYPE_KEY
-    layer: str = LAYER
-    gene_column: str = GENE_COLUMN
-    label_origin: LabelOrigin = LABEL_ORIGIN
-    label_origin_key: str = LABEL_ORIGIN_KEY
-    confidence_key: str = CONFIDENCE_KEY
-    min_confidence: float = MIN_CONFIDENCE
-
-    @model_validator(mode="after")
-    def _confidences_are_read(self) -> Self:
-        _require_confidences_read(self)
-        return self
 
 
 def run_folder(config: RunConfig, run_id: int) -> Path:

@@ -1,5 +1,8 @@
 """The gradient of the loss over a share of one site's cells, a part of a step of all sites."""
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import nn
@@ -8,6 +11,9 @@ from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.mini_batches import seeded
 from common.presets import Training
+
+# The mean loss of some cells, by their row numbers; it may draw noise.
+LossOf = Callable[[np.ndarray, torch.Generator], torch.Tensor]
 
 # Cells that are computed on at a time.
 CHUNK = 1024
@@ -18,8 +24,14 @@ LEAST_CELLS = 64
 LARGEST = 2.0**6
 
 
+class Steps(Protocol):
+    """What a training says of steps of all sites."""
+
+    batch_size: int
+
+
 def cells_of_step(
-    rows: np.ndarray, training: Training, n_cells: int, *, round_: int, seed: int
+    rows: np.ndarray, training: Steps, n_cells: int, *, round_: int, seed: int
 ) -> np.ndarray:
     """This site's cells of a round's step.
 
@@ -72,15 +84,59 @@ def descent(
     DeviceError
         The device ran out of memory.
     """
+
+    def loss_of(cells: np.ndarray, noise: torch.Generator) -> torch.Tensor:
+        x_BG = matrix.scaled(cells).to(device, non_blocking=True)
+        reconstruction, kl = model.losses(x_BG, noise)
+        return reconstruction + training.kl_weight * kl
+
+    n_genes = matrix.shape[1]
+    return mean_descent(
+        model, rows, loss_of, round_=round_, seed=seed, device=device, weight=n_genes
+    )
+
+
+def mean_descent(
+    model: nn.Module,
+    rows: np.ndarray,
+    loss_of: LossOf,
+    *,
+    round_: int,
+    seed: int,
+    device: torch.device,
+    weight: float = 1.0,
+) -> tuple[dict[str, np.ndarray], float]:
+    """Minus the gradient of the mean over cells of any loss, times ``weight``.
+
+    Parameters
+    ----------
+    model
+        Moved to ``device``, its values are kept.
+    rows
+        Cells.
+    loss_of
+        Their mean loss, with the model's gradient; asked for at most ``CHUNK`` cells at a time.
+    round_, seed, device
+        See :func:`common.training.fit`.
+
+    Returns
+    -------
+    step, loss
+        As of :func:`descent`; the loss without ``weight``.
+
+    Raises
+    ------
+    DeviceError
+        The device ran out of memory.
+    """
     with seeded(device, seed, round_) as noise, memory_guard(device, CHUNK):
         model.to(device).train()
         model.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), device=device)
         for start in range(0, len(rows), CHUNK):
-            x_BG = matrix.scaled(rows[start : start + CHUNK]).to(device, non_blocking=True)
-            reconstruction, kl = model.losses(x_BG, noise)
-            loss = (reconstruction + training.kl_weight * kl) * (len(x_BG) / len(rows))
-            (loss * x_BG.shape[1]).backward()
+            cells = rows[start : start + CHUNK]
+            loss = loss_of(cells, noise) * (len(cells) / len(rows))
+            (loss * weight).backward()
             loss_sum += loss.detach()
     trained = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     step = {

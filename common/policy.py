@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from common.config import RunConfig, Settings
+from common.config import RunConfig
 from common.errors import ConfigError, PolicyError
+from common.settings import Settings
 
 MB = 10**6
 TASKS = ("correct", "classify", "synthesize")
@@ -30,6 +31,9 @@ class SitePolicy(Settings):
     )
     consistency: bool = Field(
         False, description="refuse runs whose sites do not sign the list of a sum's survivors"
+    )
+    min_label_sites: int = Field(
+        3, ge=1, description="classify: fewest sites that hold a label that is a class"
     )
     min_reference_cells: int = Field(
         20, ge=1, description="fewest cells of a batch whose mean latent may become a reference"
@@ -80,6 +84,7 @@ class SitePolicy(Settings):
         return cls(
             **{
                 "min-reference-cells": 1,
+                "min-label-sites": 1,
                 "min-sites": max(config.min_sites, 2),
                 "require-masking": False,
                 "differences": "warn",
@@ -108,7 +113,12 @@ class SitePolicy(Settings):
                 "policy rule consistency: the run has consistency = false, and the site helps to "
                 "open only what the survivors signed"
             )
-
+        holders = config.label_sites or config.min_sites
+        if config.task == "classify" and holders < self.min_label_sites:
+            raise PolicyError(
+                f"policy rule min-label-sites = {self.min_label_sites}: the run makes classes of "
+                f"labels of {holders} sites; set label-sites = {self.min_label_sites} in the run"
+            )
         if config.min_reference_cells < self.min_reference_cells:
             raise PolicyError(
                 f"policy rule min-reference-cells = {self.min_reference_cells}: the run has "

@@ -9,6 +9,7 @@ random words that mean nothing before all sites' are added.
 
 from common.errors import WireError
 from common.registry import did_you_mean
+from common.wire_classification import CLASSIFICATION
 from common.wire_evaluation import EVALUATION
 from common.wire_fields import MAX_CELLS, Masked, Phase, Public, Shares
 
@@ -172,6 +173,7 @@ PHASES = {
         },
     ),
     **EVALUATION,
+    **CLASSIFICATION,
 }
 
 

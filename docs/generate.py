@@ -1,11 +1,14 @@
 """Write the reference pages that are made from the code: settings.md and wire.md."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from common.config import SIMULATION_KEYS, NodeConfig, RunConfig, Settings
+from common.config import OF_TASK, SIMULATION_KEYS, RunConfig
+from common.node_config import NodeConfig
 from common.policy import SitePolicy
 from common.presets import PRESETS
+from common.settings import Settings
 from common.wire import PHASES
 from common.wire_fields import Masked, Shares
 
@@ -16,6 +19,7 @@ NOTE = "<!-- Made by `make docs` from {source}; do not edit. -->\n"
 def settings() -> str:
     """Every key of the run config and the node config, and the presets."""
     page = ["# Settings", NOTE.format(source="common/config.py and common/presets.py")]
+    of_a_task = {name for names in OF_TASK.values() for name in names}
     page += [
         "## A run",
         "In a file for `syncytium run`, by `--set key=value`, or by `flwr run --run-config`. Of "
@@ -23,7 +27,12 @@ def settings() -> str:
         f"{', '.join(f'`{key}`' for key in SIMULATION_KEYS)} are for simulated sites: a real one "
         "says in its node config which file and which columns are read, and whose labels these "
         "are.\n",
-        _keys(RunConfig),
+        _keys(RunConfig, [name for name in RunConfig.model_fields if name not in of_a_task]),
+        "\n### `task = correct` alone\n",
+        _keys(RunConfig, OF_TASK["correct"]),
+        "\n### `task = classify` alone\n",
+        "0, -1 or '' stands for the classifier's own value.\n",
+        _keys(RunConfig, OF_TASK["classify"]),
         "\n## A site",
         "In `syncytium-supernode --node-config`, by the site itself; a simulation makes them.\n",
         _keys(NodeConfig),
@@ -37,9 +46,10 @@ def settings() -> str:
     return "\n".join(page) + "\n"
 
 
-def _keys(config: type[Settings]) -> str:
+def _keys(config: type[Settings], names: Iterable[str] | None = None) -> str:
     rows = ["| key | default | meaning |", "|---|---|---|"]
-    for name, field in config.model_fields.items():
+    for name in config.model_fields if names is None else names:
+        field = config.model_fields[name]
         default = "required" if field.is_required() else f"`{field.default!r}`"
         if field.default is None:
             default = ""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from common.bundle import Bundle
-from common.config import READING
 from common.errors import InputError
 from common.panel import Panel
+from common.settings import READING
 
 
 @dataclass(frozen=True)

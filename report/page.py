@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from report.templates.parts import FRAME, PARTS
+from report.templates.run_classification import RUN_CLASSIFICATION
 from report.templates.run_details import RUN_DETAILS
 from report.templates.run_evaluation import RUN_EVALUATION
 from report.templates.run_page import RUN_PAGE
@@ -22,6 +23,7 @@ TEMPLATES = {
     "parts": PARTS,
     "run": RUN_PAGE,
     "run_results": RUN_RESULTS,
+    "run_classification": RUN_CLASSIFICATION,
     "run_evaluation": RUN_EVALUATION,
     "run_details": RUN_DETAILS,
     "site": SITE_PAGE,

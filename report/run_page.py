@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import SyncytiumError
-from report import page, recovery
+from report import classification, page, recovery
 from report.corrected_files import corrected_files
 from report.federated_evaluation import rows, summary
 from report.label_note import label_note
@@ -67,7 +67,7 @@ def try_run_page(folder: Path, run: dict[str, Any]) -> None:
 
 def _pictures(record: RunRecord, wanted: bool) -> tuple[Pictures | None, str]:
     """Pictures, or why there are none."""
-    if record.run["status"] != "finished":
+    if record.run["status"] != "finished" or record.run.get("task") == "classify":
         return None, ""
     if not record.simulated:
         return None, (
@@ -110,6 +110,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
     phases, took = by_phase(record), _took(record)
     found = findings(evaluation) if evaluation else []
     kept = run["kept_round"] if run["stopped_early"] else None
+    scored = classification.classification(record.path)
     return {
         "title": _title(record),
         "run": run,
@@ -131,6 +132,8 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "shown": shown,
         "no_pictures": no_pictures,
         **_scores(evaluation),
+        "scored": scored,
+        "scored_summary": classification.summary(scored) if scored else [],
         "summed": record.federated,
         "summed_summary": summary(record.federated) if record.federated else [],
         "summed_rows": rows(record.federated) if (record.federated or {}).get("evaluated") else {},
@@ -188,7 +191,8 @@ def _scores(evaluation: dict[str, Any] | None) -> dict[str, Any]:
 
 def _title(record: RunRecord) -> str:
     run = record.run
-    what = "Batch correction" if run.get("task") == "correct" else f"Run of {run.get('task')}"
+    named = {"correct": "Batch correction", "classify": "Classifier"}
+    what = named.get(run.get("task", ""), f"Run of {run.get('task')}")
     n_cells = run.get("n_corrected", run.get("n_cells"))
     cells = f" of {n_cells:,} cells" if n_cells else ""
     n_sites = len(record.sites)
@@ -205,6 +209,9 @@ def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str
         facts.append(("Cells corrected", f"{run['n_corrected']:,}"))
         facts.append(("of these shifted", f"{run['n_shifted']:,}"))
         facts += [(what, f"{run[key]:,}") for key, what in BY_ORIGIN.items() if run.get(key)]
+    if "n_train" in run:
+        facts.append(("Training cells", f"{run['n_train']:,}"))
+        facts.append(("Classes", f"{len(run['classes'])}"))
     if "n_genes" in run:
         facts.append(("Genes", f"{run['n_genes']:,}"))
     if rounds:
@@ -218,10 +225,11 @@ def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str
 
 def _sections(record: RunRecord) -> list[tuple[str, str]]:
     finished = record.run["status"] == "finished"
+    classifies = record.run.get("task") == "classify"
     wanted = [
         (not finished, "ended", "What went wrong"),
-        (True, "verdict", "Verdict"),
-        (finished, "pictures", "Before and after"),
+        (True, "verdict", "The classifier" if classifies else "Verdict"),
+        (finished and not classifies, "pictures", "Before and after"),
         (record.evaluation, "scores", "Scores"),
         (record.federated, "federated", "Scores by sums"),
         (True, "training", "Training"),

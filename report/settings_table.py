@@ -36,9 +36,20 @@ def changed_settings(config: Mapping[str, Any]) -> list[Setting]:
 def network(config: Mapping[str, Any]) -> dict[str, Any]:
     """The network and its training, the run's own values put in; {} if this version knows none."""
     try:
-        preset = resolve(RunConfig.parse(dict(config), where="run.json"))
+        parsed = RunConfig.parse(dict(config), where="run.json")
+        if parsed.task == "classify":
+            return _classifier(parsed)
+        preset = resolve(parsed)
     except SyncytiumError:
         return {}
     parts = {"model": preset.model, **asdict(preset.shape), **asdict(preset.training)}
     parts |= {"principal_axes": preset.principal_axes, "refit_decoder": preset.refit_decoder}
     return {key: list(v) if isinstance(v, tuple) else v for key, v in parts.items()}
+
+
+def _classifier(config: RunConfig) -> dict[str, Any]:
+    from common.classification.plan import classifier_plan
+
+    plan = classifier_plan(config)
+    values = plan.values
+    return {"classifier": plan.name, "form": plan.form, **values["shape"], **values["training"]}

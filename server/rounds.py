@@ -2,18 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
 from common.config import RunConfig
 from common.errors import UpdateError
-from common.models.build import parameter_names
 from common.models.state import State
-from common.panel import Panel
-from common.presets import Preset
 from common.strategy_names import ROBUST
 from server.checkpoint import Checkpoint
 from server.runs import RunFolder
@@ -25,6 +23,16 @@ from strategies.robust import RobustRound
 from strategies.training_round import TrainedRound, TrainingRound
 
 logger = logging.getLogger("syncytium.server")
+
+
+class Training(Protocol):
+    """What a training says of its rounds."""
+
+    rounds: int
+    patience: int
+    weighting: str
+    learning_rate: float
+    schedule: str
 
 
 @dataclass(frozen=True)
@@ -66,37 +74,48 @@ class Rounds:
     ----------
     session
         Runs them.
-    config, preset
+    config, training
         The run's settings.
+    trained
+        The model's parameters by name; see :class:`~strategies.fedavg.SecureFedAvg`.
     folder, checkpoint
         Receive a line and the state after each round.
+    phase
+        In which the sites train.
+    content
+        What else every round is asked with; see :class:`~strategies.secure_sum.SecureSum`.
     """
 
     def __init__(
         self,
         session: Session,
         config: RunConfig,
-        preset: Preset,
+        training: Training,
+        trained: Sequence[str],
         folder: RunFolder,
         checkpoint: Checkpoint,
+        *,
+        phase: str = "fit",
+        content: Mapping[str, Any],
     ):
         self.session = session
         self.config = config
-        self.n_rounds = preset.training.rounds
-        self.patience = preset.training.patience
-        self.weighting = preset.training.weighting
+        self.n_rounds = training.rounds
+        self.patience = training.patience
+        self.content = {**content, "phase": phase, "weighting": training.weighting}
         self.folder = folder
         self.checkpoint = checkpoint
         # One object for all rounds: it may keep momentum.
-        self.strategy = None if config.strategy_name in ROBUST else strategy_of(config)
+        robust = config.strategy_name in ROBUST
+        self.strategy = None if robust else strategy_of(config, training=training)
         self._make: Callable[..., TrainingRound] = (
             partial(RobustRound, config=config)
             if self.strategy is None
-            else partial(SecureFedAvg, strategy=self.strategy, trained=parameter_names(preset))
+            else partial(SecureFedAvg, strategy=self.strategy, trained=trained)
         )
 
-    def train(self, state: State, panel: Panel, n_cells: int) -> State:
-        """The trained model.
+    def train(self, state: State, n_cells: int) -> State:
+        """The trained model, from ``state``; the sites have ``n_cells`` cells that count.
 
         On stopping early the state with the lowest validation loss is kept, else the last one. A
         round in which an update is not finite leaves the state as it was.
@@ -104,19 +123,18 @@ class Rounds:
         reached = self._go_on(state)
         patience = self.patience
         while reached.round_ < self.n_rounds and not (patience and reached.waited >= patience):
-            reached = self._round(reached, panel, n_cells)
+            reached = self._round(reached, n_cells)
             self._save(reached)
         if patience and reached.waited >= patience:
             self.folder.note(stopped_early=reached.round_, kept_round=reached.kept)
             return reached.best
         return reached.state
 
-    def _round(self, reached: Reached, panel: Panel, n_cells: int) -> Reached:
+    def _round(self, reached: Reached, n_cells: int) -> Reached:
         start, round_ = time.monotonic(), reached.round_ + 1
 
         def make() -> TrainingRound:
-            settings = {"panel": panel, "weighting": self.weighting, **self.session.settings()}
-            return self._make(reached.state, n_cells, **settings)
+            return self._make(reached.state, n_cells, **self.content, **self.session.settings())
 
         try:
             phase, summed, reply = self.session.run(make, round_)
@@ -125,11 +143,13 @@ class Rounds:
             self.folder.metrics(round=round_, void=str(error))
             return replace(reached, round_=round_)
         trained = phase.step(round_, summed, reply)
+        accuracy = trained.validation_accuracy
         self.folder.metrics(
             round=round_,
             n_sites=trained.n_sites,
             train_loss=trained.train_loss,
             validation_loss_before=trained.validation_loss,
+            **({} if accuracy is None else {"validation_accuracy_before": accuracy}),
             seconds=round(time.monotonic() - start, 3),
         )
         loss = trained.validation_loss

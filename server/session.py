@@ -68,10 +68,24 @@ class Session:
             "settings": self.config.digest(),
         }
 
-    def sum(self, phase: str, values: Mapping[str, Any] | None = None, **content: Any) -> Summed:
-        """The masked fields of a phase, summed; ``values`` and others are as of ``SecureSum``."""
+    def sum(
+        self,
+        phase: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        round_: int = 0,
+        **content: Any,
+    ) -> Summed:
+        """The masked fields of a phase, summed; ``values`` and others are as of ``SecureSum``.
+
+        ``round_`` counts from 1 where a run sums the phase as often as it takes.
+        """
         asked = {**(values or {}), **self.always}
-        return self.run(lambda: SecureSum(phase, values=asked, **content, **self.settings()))[1]
+
+        def make() -> SecureSum:
+            return SecureSum(phase, values=asked, **content, **self.settings())
+
+        return self.run(make, round_)[1]
 
     def run(self, make: Callable[[], Phase], round_: int = 0) -> tuple[Phase, Summed, Message]:
         """A phase, its result, and one of its replies.

@@ -18,15 +18,14 @@ from flwr.serverapp.strategy import (
 
 from common.config import RunConfig
 from common.errors import ConfigError
-from common.presets import resolve
 from common.strategy_names import ROBUST
-from strategies.fedsgd import FedSGD
+from strategies.fedsgd import FedSGD, Rates
 
 # Where server-learning-rate is 0: measured, see docs/strategies.md.
 SERVER_LEARNING_RATES = {"fedavgm": 0.5, "fedadam": 0.03, "fedyogi": 0.01, "fedadagrad": 0.01}
 
 
-def strategy_of(config: RunConfig, n_sites: int = 0) -> Strategy:
+def strategy_of(config: RunConfig, n_sites: int = 0, training: Rates | None = None) -> Strategy:
     """The strategy that the run config names.
 
     Parameters
@@ -35,6 +34,8 @@ def strategy_of(config: RunConfig, n_sites: int = 0) -> Strategy:
         Its name and settings.
     n_sites
         Sites whose single models it is fed, for those that compare models.
+    training
+        Of the run: ``fedsgd`` steps at its rate.
 
     Raises
     ------
@@ -49,7 +50,9 @@ def strategy_of(config: RunConfig, n_sites: int = 0) -> Strategy:
     betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
     match name:
         case "fedsgd":
-            return FedSGD(resolve(config).training)
+            if training is None:
+                raise ConfigError("fedsgd steps at the rate of a training: give one")
+            return FedSGD(training)
         case "fedavg":
             return FedAvg()
         case "fedprox":

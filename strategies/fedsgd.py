@@ -9,17 +9,24 @@ Reddi et al. 2020, arXiv:2003.00295, Algorithm 2 (FedAdam): the mean change is t
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from flwr.app import Message
 from flwr.serverapp.strategy import FedAdam
 
-from common.presets import Training
 from common.training import learning_rate_at
 
 BETA_1, BETA_2 = 0.9, 0.99
 # Adam's epsilon, for gradients of the loss summed over genes.
 EPSILON = 1e-8
+
+
+class Rates(Protocol):
+    """What a training says of the learning rate of a round."""
+
+    rounds: int
+    learning_rate: float
+    schedule: str
 
 
 class FedSGD(FedAdam):
@@ -31,7 +38,7 @@ class FedSGD(FedAdam):
         Its learning rate and schedule.
     """
 
-    def __init__(self, training: Training):
+    def __init__(self, training: Rates):
         super().__init__(eta=training.learning_rate, beta_1=BETA_1, beta_2=BETA_2, tau=EPSILON)
         self.training = training
 

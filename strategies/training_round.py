@@ -16,7 +16,8 @@ class TrainedRound:
     """The model after a round.
 
     ``validation_loss`` is that of the model the round started with, the mean over validation cells
-    of all sites; None if no site held any out. ``train_loss`` is the mean over training cells.
+    of all sites; None if no site held any out. ``train_loss`` is the mean over training cells, and
+    ``validation_accuracy`` the share of that model's right answers, of a classifier alone.
     """
 
     state: State
@@ -24,6 +25,7 @@ class TrainedRound:
     n_train: int
     train_loss: float
     validation_loss: float | None
+    validation_accuracy: float | None = None
 
 
 class TrainingRound(SecureSum):
@@ -37,13 +39,23 @@ class TrainingRound(SecureSum):
         Cells of all sites: each site scales its change of the model by its share of them.
     weighting
         ``"cells"``, or ``"sites"``, whose changes are not scaled: all count alike.
+    phase
+        In which sites train, with the fields of ``fit``.
     **content
         See :class:`~strategies.secure_sum.SecureSum`.
     """
 
-    def __init__(self, state: State, n_cells: int, *, weighting: str = "cells", **content: Any):
+    def __init__(
+        self,
+        state: State,
+        n_cells: int,
+        *,
+        weighting: str = "cells",
+        phase: str = "fit",
+        **content: Any,
+    ):
         values = {**content.pop("values", {}), "n_cells": n_cells}
-        super().__init__("fit", values=values, arrays={"model": state}, **content)
+        super().__init__(phase, values=values, arrays={"model": state}, **content)
         self.state = state
         self.n_cells = n_cells
         self.weighting = weighting
@@ -67,10 +79,12 @@ class TrainingRound(SecureSum):
         """
         n_train, n_validation = summed.count("n_train"), summed.count("n_validation")
         validation = float(summed.values["validation_loss"])
+        answered = n_validation and "n_right" in summed.values
         return TrainedRound(
             self.aggregate_models(round_, summed, reply),
             summed.n_sites,
             n_train,
             float(summed.values["train_loss"]) / n_train,
             validation / n_validation if n_validation else None,
+            summed.count("n_right") / n_validation if answered else None,
         )

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from common.config import NodeConfig, RunConfig, run_folder
+from common.config import OF_TASK, RunConfig, run_folder
 from common.errors import ConfigError
+from common.node_config import NodeConfig
 from common.presets import PRESETS, resolve
 
 
@@ -105,3 +106,24 @@ def test_a_masked_sum_is_of_two_sites_at_least():
         ConfigError, match="for a single site set secure-sum = off and min-sites = 1"
     ):
         parse(n_sites=1)
+
+
+def test_settings_of_another_task_are_refused_by_name():
+    with pytest.raises(ConfigError) as error:
+        parse(task="classify", output="both", latent_dim=4, classifier="svm")
+    said = str(error.value)
+    assert "output = 'both' is not of task = classify; leave it out" in said
+    assert "latent-dim = 4 is not of task = classify" in said
+    assert "classifier" not in said
+    with pytest.raises(ConfigError, match=r"test-share = 0\.3 is not of task = correct"):
+        parse(test_share=0.3)
+
+
+def test_some_cells_are_left_to_train():
+    with pytest.raises(ConfigError, match=r"validation-share = 0\.6 and .* leave no cell to train"):
+        parse(task="classify", validation_share=0.6, test_share=0.5)
+
+
+def test_every_setting_is_of_all_tasks_or_of_one():
+    assert not set(OF_TASK["correct"]) & set(OF_TASK["classify"])
+    assert set(RunConfig.model_fields) > set(OF_TASK["correct"]) | set(OF_TASK["classify"])

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config import NodeConfig, RunConfig
+from common.config import RunConfig
 from common.errors import ConfigError
+from common.node_config import NodeConfig
 
 
 def message(values) -> str:

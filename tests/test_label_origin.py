@@ -13,11 +13,12 @@ from cli.console import console
 from cli.main import app
 from cli.run import summarise
 from common.bundle import Bundle
-from common.config import NodeConfig, RunConfig
+from common.config import RunConfig
 from common.data.check import check_file
 from common.data.labels import read_labels
 from common.errors import ConfigError, InputError
 from common.nearest_labels import NearestLabels
+from common.node_config import NodeConfig
 from common.shift_labels import ShiftLabels
 from report import run_evaluation, site_page
 from report.label_note import label_note

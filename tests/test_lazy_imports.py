@@ -16,6 +16,12 @@ WITH_TORCH = {
     "partial_sums",
     "evaluation_axes",
     "evaluation_moments",
+    "marker_genes",
+    "classifier_fit",
+    "linear_gradient",
+    "temperature",
+    "confidences",
+    "held_out",
 }
 SCRIPT = """
 import importlib, sys
@@ -37,6 +43,6 @@ def test_phases_without_a_network_import_no_torch():
     assert imported(*sorted(set(PHASES) - WITH_TORCH)) == []
 
 
-@pytest.mark.parametrize("phase", ["fit", "correct"])
+@pytest.mark.parametrize("phase", ["fit", "correct", "classifier_fit"])
 def test_the_others_do(phase):
     assert imported(phase) == ["torch"]

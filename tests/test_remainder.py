@@ -10,9 +10,10 @@ from client.phases import remainders
 from client.site import Site
 from common import remainder
 from common.coding import decode_chunks, encode
-from common.config import NodeConfig, RunConfig
+from common.config import RunConfig
 from common.models.build import build_model
 from common.models.state import state_of
+from common.node_config import NodeConfig
 from common.panel import Panel
 from common.policy import SitePolicy
 from common.presets import resolve

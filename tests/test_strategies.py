@@ -122,7 +122,8 @@ def parse(**values):
 
 @pytest.mark.parametrize("name", READS)
 def test_flowers_class_of_that_name_is_used(name):
-    strategy = strategy_of(parse(strategy=name, secure_sum="off"), 5)
+    config = parse(strategy=name, secure_sum="off")
+    strategy = strategy_of(config, 5, resolve(config).training)
     assert type(strategy).__name__.lower() == name
     flowers = FedAdam if name == "fedsgd" else type(strategy)
     assert isinstance(strategy, flowers)

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common.config import NodeConfig
 from common.errors import ConfigError
+from common.node_config import NodeConfig
 from common.policy import SitePolicy
 from common.site_key import read_site_key
 

@@ -2,17 +2,14 @@
 
 import time
 
-import numpy as np
-
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
-from common.errors import InputError, UpdateError
+from client.update import send_update
+from common.errors import InputError
 from common.gradient import cells_of_step, descent
-from common.models.state import change, not_finite, state_of, vector_of
-from common.strategy_names import READS
+from common.models.state import change, state_of, vector_of
 from common.training import evaluation_loss, fit
-from common.wire import phase_of
 from strategies.records import Request
 
 
@@ -40,22 +37,15 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         made = state_of(model)
         update = change(made, state)
     outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
-    losses = {"train_loss": np.array(train_loss), "validation_loss": np.array(validation_loss)}
-    bound, fault = phase_of("fit").masked()["update"].bound, ""
-    if broken := not_finite({**made, **losses}):
-        fault = f"not finite are {broken}"
-    elif max(update.max(), -update.min()) > bound:
-        fault = f"a value changed by more than {bound:g}"
-    if fault:
-        server = "server_learning_rate" in READS[name]
-        raise UpdateError(
-            f"training diverged in round {values['round']}: {fault}; lower "
-            f"learning-rate, which is {training.learning_rate:g}"
-            f"{', or server-learning-rate' if server else ''}"
-        )
-    outbox.masked("n_train", n_train)
-    outbox.masked("n_validation", n_validation)
-    equal = training.weighting == "sites"
-    outbox.masked("update", update, 1.0 if equal else n_train / values["n_cells"])
-    outbox.masked("train_loss", train_loss * n_train)
-    outbox.masked("validation_loss", validation_loss)
+    send_update(
+        site,
+        request,
+        outbox,
+        training,
+        update,
+        made=made,
+        n_train=n_train,
+        train_loss=train_loss,
+        n_validation=n_validation,
+        validation_loss=validation_loss,
+    )

@@ -11,6 +11,7 @@ from common.classification.probabilities import require_finite
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.errors import InputError
+from common.gradient import mean_descent
 from common.mini_batches import epochs, seeded
 from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
@@ -127,6 +128,34 @@ def fit_classifier(
                 optimizer.step()
                 loss_sum += loss.detach() * len(batch)
         return float(loss_sum) / len(rows)
+
+
+def classifier_descent(
+    model: Classifier,
+    matrix: ExpressionMatrix,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    training: ClassifierTraining,
+    *,
+    round_: int,
+    seed: int,
+    device: torch.device,
+    balance: ClassBalance | None = None,
+) -> tuple[dict[str, np.ndarray], float]:
+    """Minus the mean gradient of the loss over some training cells, and the loss.
+
+    Parameters and errors are those of :func:`fit_classifier`; what is returned, of
+    :func:`common.gradient.mean_descent`.
+    """
+    balance = (balance or ClassBalance()).to(device)
+    _check_labels(labels, rows, model.n_classes, balance)
+    y = torch.from_numpy(labels.astype(np.int64))
+
+    def loss_of(cells: np.ndarray, noise: torch.Generator) -> torch.Tensor:
+        x_BG = _expression(matrix, cells, training).to(device, non_blocking=True)
+        return sum(model.losses(x_BG, y[cells].to(device), balance, noise).values())
+
+    return mean_descent(model, rows, loss_of, round_=round_, seed=seed, device=device)
 
 
 @torch.no_grad()

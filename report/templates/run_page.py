@@ -3,11 +3,14 @@
 RUN_PAGE = """
 {% extends "frame" %}
 {% import "run_results" as results with context %}
+{% import "run_classification" as classification with context %}
 {% import "run_evaluation" as evaluation_parts with context %}
 {% import "run_details" as details with context %}
 {% block top %}
 <h1>{{ title }} <span class="state {{ tone }}">{{ run.status }}</span></h1>
-<p class="soft">Task <code>{{ run.task }}</code>, preset <code>{{ run.config.preset }}</code>.
+<p class="soft">Task <code>{{ run.task }}</code>, {% if run.task == "classify" %}classifier
+<code>{{ run.config.classifier }}</code>{% else %}preset <code>{{ run.config.preset }}</code>
+{%- endif %}.
 Started {{ run.started|moment }}
 {%- if run.ended %}, {{ "failed" if failed else "done" }} after {{ took|duration }}{% endif %}.
 Run <code>{{ run.run_id }}</code>{% if run.resumed %}, resumed
@@ -21,8 +24,8 @@ Run <code>{{ run.run_id }}</code>{% if run.resumed %}, resumed
 {% endblock %}
 {% block main %}
 {% if run.status != "finished" %}{{ results.ended() }}{% endif %}
-{{ results.verdict() }}
-{% if run.status == "finished" %}{{ results.umaps() }}{% endif %}
+{% if run.task == "classify" %}{{ classification.classified() }}{% else %}{{ results.verdict() }}
+{% if run.status == "finished" %}{{ results.umaps() }}{% endif %}{% endif %}
 {% if evaluation %}{{ results.scores() }}{% endif %}
 {% if summed %}{{ evaluation_parts.federated() }}{% endif %}
 {{ results.training() }}

@@ -144,7 +144,7 @@ bound.</p>
 <section aria-labelledby="training">
 <h2 id="training">Training</h2>
 {% if chart %}
-<p>{{ rounds|length }} of {{ run.n_rounds }} rounds
+<p>{{ rounds|length }}{% if run.n_rounds %} of {{ run.n_rounds }}{% endif %} rounds
 {%- if run.stopped_early %}: stopped early, since the validation loss no longer fell; the model
 after round {{ run.kept_round }} is kept{% endif %}.</p>
 <svg class="chart" viewBox="0 0 {{ chart_width }} {{ chart_height }}" role="img"

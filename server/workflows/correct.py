@@ -14,28 +14,24 @@ import numpy as np
 
 from common.bundle import Bundle, card_of
 from common.config import RunConfig
-from common.data.genes import agree
-from common.data.hvg import highly_variable
-from common.data.moments import GeneMoments
 from common.data.padding import allowed_padding
 from common.data.spelling import require_one_spelling
 from common.decoder_refit import solve
-from common.errors import InputError, SecureSumError, SiteLost
-from common.models.build import build_model, restore_model
+from common.errors import InputError, SecureSumError
+from common.models.build import build_model, parameter_names, restore_model
 from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, preset_values, resolve
 from common.principal_axes import principal_axes
 from common.reference import Reference, Remainder, packed, unpacked
-from server.checkpoint import digest_of
+from server import preparation
 from server.federation import Federation
 from server.frozen import FrozenModel, frozen_model
 from server.rounds import Rounds
 from server.runs import RunFolder
 from server.session import Session
 from server.workflows.evaluation import evaluate
-from strategies.by_name import enough_for
-from strategies.describe import Describe, SiteDescription
+from strategies.describe import SiteDescription
 from strategies.private_max import private_max
 
 logger = logging.getLogger("syncytium.server")
@@ -88,16 +84,7 @@ class Correct:
             There is one cell type only, or one in two spellings, or a resumed run finds other sites
             than it began with.
         """
-        sites = self._descriptions()
-        self._same_as_before(sites)
-        self.federation.introduce({site.node_id: site.site for site in sites})
-        self.folder.note(
-            sites={
-                s.site: {"node": str(s.node_id), "n_genes": len(s.genes), "versions": s.versions}
-                for s in sites
-            }
-        )
-        enough_for(self.config, len(sites))
+        sites = preparation.describe(self.federation, self.config, self.folder, self.reached)
         holders = Counter(cell_type for site in sites for cell_type in site.cell_types)
         if len(holders) < 2:
             raise InputError(
@@ -107,29 +94,6 @@ class Correct:
         # Else each spelling would be a type of its own, shared by nobody and left as it is.
         require_one_spelling(holders, holders)
         return sites
-
-    def _descriptions(self) -> list[SiteDescription]:
-        while True:
-            try:
-                return self.federation.run(Describe())
-            except SiteLost:
-                self.federation.wait_for_lost()
-
-    def _same_as_before(self, sites: list[SiteDescription]) -> None:
-        described = {s.site: digest_of([s.genes, s.cell_types]) for s in sites}
-        before = self.reached.get("sites", described)
-        if others := sorted(set(before) ^ set(described)):
-            raise InputError(
-                f"the run began with {', '.join(before)} and {', '.join(others)} make the "
-                "difference now: resume it with the same sites, or begin anew in another folder"
-            )
-        changed = sorted(site for site in before if before[site] != described[site])
-        if changed:
-            raise InputError(
-                f"the genes or cell types of {', '.join(changed)} changed since the run began: "
-                "begin anew in another folder"
-            )
-        self.reached.save("sites", described)
 
     def take(self, frozen: FrozenModel, sites: list[SiteDescription]) -> tuple[Panel, int, State]:
         """Genes, scaling and model of a bundle, which are as they were.
@@ -148,33 +112,8 @@ class Correct:
 
     def choose_genes(self, sites: list[SiteDescription]) -> tuple[Panel, int]:
         """Agree on genes, then choose and scale the most variable from summed moments."""
-        if kept := self.reached.get("panel"):
-            scaling = self.reached.arrays("panel")
-            names = tuple(kept["vocabulary"]), tuple(kept["genes"])
-            return Panel(*names, scaling["mean"], scaling["sd"]), kept["n_cells"]
-        vocabulary = agree(
-            {site.site: site.genes for site in sites},
-            join=self.config.gene_join,
-            max_padded=self.config.max_padded,
-            min_holders=self.config.min_sites,
-        )
-        summed = self.session.sum("moments", values={"vocabulary": vocabulary.genes})
-        n_cells = summed.count("n_cells")
-        moments = GeneMoments(**{**summed.values, "n_cells": n_cells})
-        chosen = highly_variable(moments, self.config.n_top_genes)
-        mean, sd = moments.log_mean_sd()
-        genes = tuple(vocabulary.genes[i] for i in chosen)
-        self.folder.note(
-            n_cells=n_cells,
-            n_vocabulary=len(vocabulary.genes),
-            n_genes=len(genes),
-            padded=dict(vocabulary.padded),
-        )
-        panel = Panel(vocabulary.genes, genes, mean[chosen], sd[chosen])
-        names = {"vocabulary": list(panel.vocabulary), "genes": list(panel.genes)}
-        scaling = {"panel": {"mean": panel.mean, "sd": panel.sd}}
-        self.reached.save("panel", {**names, "n_cells": n_cells}, scaling)
-        return panel, n_cells
+        shared = (self.session, self.config, self.folder, self.reached)
+        return preparation.choose_genes(*shared, sites)
 
     def initial_model(self, panel: Panel) -> State:
         """The network before training, its linear path at the pooled principal axes."""
@@ -198,8 +137,16 @@ class Correct:
 
     def train(self, state: State, panel: Panel, n_cells: int) -> State:
         """The model after the rounds of training."""
-        rounds = Rounds(self.session, self.config, self.preset, self.folder, self.reached)
-        return rounds.train(state, panel, n_cells)
+        rounds = Rounds(
+            self.session,
+            self.config,
+            self.preset.training,
+            parameter_names(self.preset),
+            self.folder,
+            self.reached,
+            content={"panel": panel},
+        )
+        return rounds.train(state, n_cells)
 
     def shared_types(self, sites: list[SiteDescription]) -> tuple[list[str], list[str]]:
         """Cell types that are corrected together, and those that a site alone holds.

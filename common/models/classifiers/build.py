@@ -36,7 +36,7 @@ def build_classifier(name: str, shape: Any, n_genes: int, n_classes: int, seed: 
     _at_least_two(n_classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+        return _network(name)(n_genes, n_classes, shape)
 
 
 def restore_classifier(
@@ -54,7 +54,7 @@ def restore_classifier(
     _at_least_two(n_classes)
     # Without storage until the values come, as in common/models/build.py.
     with torch.device("meta"):
-        model = CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+        model = _network(name)(n_genes, n_classes, shape)
     load_state(model, state)
     return model
 
@@ -62,15 +62,24 @@ def restore_classifier(
 def trainable_names(name: str, shape: Any, n_genes: int, n_classes: int) -> list[str]:
     """What training changes by gradients; the rest of a state is buffers."""
     with torch.device("meta"):
-        model = CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+        model = _network(name)(n_genes, n_classes, shape)
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
 def exchanged_names(name: str, shape: Any, n_genes: int, n_classes: int) -> list[str]:
     """What of a state training changes: the rest is the same at every site and in every round."""
     with torch.device("meta"):
-        model = CLASSIFIERS.get(name)(n_genes, n_classes, shape)
+        model = _network(name)(n_genes, n_classes, shape)
     return model.exchanged_names()
+
+
+def _network(name: str) -> type[Classifier]:
+    entry = CLASSIFIERS.get(name)
+    if entry.fitted == "trees":
+        raise ConfigError(
+            f"{name} is a forest of trees and no network: common/boosting grows it from sums"
+        )
+    return entry
 
 
 def _at_least_two(n_classes: int) -> None:

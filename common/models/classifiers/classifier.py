@@ -1,10 +1,14 @@
 """What every classifier has: logits over the agreed classes, and the terms of its loss."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import numpy as np
 import torch
 from torch import nn
 
 from common.models.classifiers.class_balance import ClassBalance
+from common.models.classifiers.recipe import JOINT
 
 
 class Classifier(nn.Module):
@@ -24,9 +28,16 @@ class Classifier(nn.Module):
     ----------
     fixed
         Buffers that no training changes.
+    fitted
+        How a run without a strategy fits it: as a ``"network"``, in rounds of training; as a
+        ``"linear"`` model, to its one optimum; or as ``"trees"``, which are none of these.
+    joint
+        What of its recipe is another where a round is one step of all sites.
     """
 
-    fixed: frozenset[str] = frozenset()
+    fixed: ClassVar[frozenset[str]] = frozenset()
+    fitted: ClassVar[str] = "network"
+    joint: ClassVar[Mapping[str, Any]] = JOINT
 
     def __init__(self, n_classes: int, l2: float = 0.0):
         super().__init__()

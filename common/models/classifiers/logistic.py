@@ -44,6 +44,8 @@ class LogisticShape:
 class Logistic(Classifier):
     """One linear layer, started at zero: the loss is convex, and no unit needs to differ."""
 
+    fitted = "linear"
+
     def __init__(self, n_genes: int, n_classes: int, shape: LogisticShape):
         super().__init__(n_classes, l2=shape.alpha)
         self.linear = nn.Linear(n_genes, n_classes)

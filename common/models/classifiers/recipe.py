@@ -1,6 +1,24 @@
 """How a classifier is trained at a site, and over how many rounds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+# What of a recipe is another where a round is one step of all sites (fedsgd), which together make
+# fewer steps than a pass over the cells of one of them.
+JOINT: Mapping[str, Any] = MappingProxyType(
+    {
+        "rounds": 100,
+        "local_epochs": 0,
+        "batch_size": 1024,
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        # Steps on scaled expression get further, and a rare type is heard in each of them.
+        "scaled": True,
+        "class_weights": "sqrt",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +46,11 @@ class ClassifierTraining:
     reshuffle
         Draw new mini-batches every epoch.
     validation_share
-        Share of each batch's cells held out.
+        Share of each label's cells held out.
+    patience
+        Rounds without a lower validation loss after which training stops; 0: never.
+    weighting
+        By what the sites' models are averaged: ``"cells"``, or ``"sites"``, all alike.
     class_weights
         ``"none"`` weighs cells alike, ``"balanced"``, ``"sqrt"`` or ``"effective"`` by their type;
         see :func:`common.classification.class_weights.class_weights`.
@@ -49,6 +71,8 @@ class ClassifierTraining:
     scaled: bool = False
     reshuffle: bool = True
     validation_share: float = 0.1
+    patience: int = 0
+    weighting: str = "cells"
     class_weights: str = "none"
     logit_adjustment: float = 0.0
     pseudo_count: float = 0.0

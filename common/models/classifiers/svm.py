@@ -49,6 +49,8 @@ class SVMShape:
 class SVM(Classifier):
     """One linear layer, started at zero; its logits are margins, not log probabilities."""
 
+    fitted = "linear"
+
     def __init__(self, n_genes: int, n_classes: int, shape: SVMShape):
         super().__init__(n_classes, l2=shape.alpha)
         self.squared = shape.squared

@@ -1,0 +1,89 @@
+"""classifier_fit: validation loss of the received classifier, then training, or the gradient."""
+
+import time
+
+import numpy as np
+import torch
+
+from client.classifier import device_of
+from client.labelled_cells import LabelledCells, labelled_cells
+from client.outbox import Outbox
+from client.site import Site
+from client.update import send_update
+from common.classification.codes import class_counts
+from common.classification.plan import ClassifierPlan, classifier_plan
+from common.classification.training import (
+    class_balance,
+    class_logits,
+    classifier_descent,
+    fit_classifier,
+    loss_sum,
+)
+from common.data.matrix import ExpressionMatrix
+from common.gradient import cells_of_step
+from common.models.classifiers.build import restore_classifier
+from common.models.classifiers.class_balance import ClassBalance
+from common.models.classifiers.classifier import Classifier
+from common.models.state import State, change, state_of, vector_of
+from strategies.records import Request
+
+
+def run(site: Site, request: Request, outbox: Outbox) -> None:
+    """Contribute this site's share of the mean change of the classifier, or of its gradient."""
+    plan, device = classifier_plan(site.config), device_of(site)
+    cells = labelled_cells(site, request.values["vocabulary"])
+    matrix, state = site.matrix(request.panel), request.arrays("model")
+    model = restore_classifier(plan.name, plan.shape, matrix.shape[1], cells.n_classes, state)
+    start = time.perf_counter()
+    held_out = cells.classed(cells.validation)
+    logits = class_logits(model, matrix, held_out, plan.training, device)
+    truth, pooled = cells.codes[held_out], np.array(request.values["counts"])
+    balance = class_balance(
+        plan.training, class_counts(cells.codes[cells.train], cells.n_classes), pooled
+    )
+    weights = None if balance.weights is None else balance.weights.numpy()
+    validation_loss = loss_sum(model, logits, truth, weights)
+    made, update, train_loss = _train(
+        site, request, plan, model, matrix, cells, balance=balance, device=device
+    )
+    outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
+    send_update(
+        site,
+        request,
+        outbox,
+        plan.training,
+        update,
+        made=made,
+        n_train=len(cells.train),
+        train_loss=train_loss,
+        n_validation=len(held_out),
+        validation_loss=validation_loss,
+    )
+    outbox.masked("n_right", np.count_nonzero(logits.argmax(axis=1) == truth))
+
+
+def _train(
+    site: Site,
+    request: Request,
+    plan: ClassifierPlan,
+    model: Classifier,
+    matrix: ExpressionMatrix,
+    cells: LabelledCells,
+    *,
+    balance: ClassBalance,
+    device: torch.device,
+) -> tuple[State, np.ndarray, float]:
+    """What was made, by name and as one vector, and the training loss."""
+    name, state = site.config.strategy_name, request.arrays("model")
+    how = {"round_": request.values["round"], "seed": site.config.seed}
+    if name == "fedsgd":
+        rows = cells_of_step(cells.train, plan.training, request.values["n_cells"], **how)
+        made, loss = classifier_descent(
+            model, matrix, cells.codes, rows, plan.training, balance=balance, device=device, **how
+        )
+        return made, vector_of(made, state), loss
+    mu = site.config.proximal_mu if name == "fedprox" else 0.0
+    how |= {"balance": balance, "proximal_mu": mu, "device": device}
+    loss = fit_classifier(model, matrix, cells.codes, cells.train, plan.training, **how)
+    made = state_of(model)
+    return made, change(made, state), loss

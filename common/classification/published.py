@@ -1,0 +1,139 @@
+"""A published classifier: the bundle of a run of `classify`, written and read again."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from common.boosting.forest_state import forest_of
+from common.boosting.xgboost_json import to_json
+from common.bundle import Bundle
+from common.classification.ontology import Term
+from common.classification.plan import ClassifierPlan
+from common.classification.trained import TrainedClassifier
+from common.classification.vocabulary import LabelVocabulary
+from common.errors import ConfigError, InputError
+from common.models.classifiers.build import shape_of
+from common.models.classifiers.recipe import ClassifierTraining
+from common.models.state import State
+from common.panel import Panel
+
+TASK = "classify"
+XGBOOST = "xgboost.json"
+
+
+@dataclass(frozen=True)
+class ClassifierCard:
+    """What a bundle says beside the classifier's values, genes and scaling.
+
+    Parameters
+    ----------
+    run
+        Flower's id of the run.
+    plan
+        Classifier and training.
+    vocabulary
+        Its classes.
+    terms
+        Cell Ontology terms by class; may be empty.
+    temperature, threshold
+        Of the probabilities, and the confidence below which a cell is unknown.
+    max_padded
+        Share of the genes that a later site may lack.
+    versions
+        What made it.
+    """
+
+    run: str
+    plan: ClassifierPlan
+    vocabulary: LabelVocabulary
+    terms: dict[str, Term]
+    temperature: float
+    threshold: float
+    max_padded: float
+    versions: dict[str, str]
+
+
+def publish(folder: Path, state: State, panel: Panel, card: ClassifierCard) -> str:
+    """Write a bundle in the place of one that a stopped run has left; returns its digest."""
+    shutil.rmtree(folder, ignore_errors=True)
+    beside = {}
+    if card.plan.fitted == "trees":
+        classes = list(card.vocabulary.classes)
+        beside[XGBOOST] = json.dumps(to_json(forest_of(state), list(panel.genes), classes))
+    said = {
+        "task": TASK,
+        "run": card.run,
+        "classifier": card.plan.values,
+        "labels": json.loads(json.dumps(asdict(card.vocabulary))),
+        "classes": list(card.vocabulary.classes),
+        "terms": {name: term._asdict() for name, term in card.terms.items()},
+        "temperature": card.temperature,
+        "threshold": card.threshold,
+        "settings": {"max-padded": card.max_padded},
+        "versions": card.versions,
+    }
+    return Bundle(state, panel, {}, said).save(folder, beside=beside)
+
+
+@dataclass(frozen=True)
+class PublishedClassifier:
+    """A classifier with all that a later site needs to label its cells.
+
+    Parameters
+    ----------
+    trained
+        Its values, with the temperature.
+    panel
+        Genes and scaling.
+    vocabulary
+        Its classes.
+    threshold
+        Smallest confidence of an answer.
+    card
+        All that the bundle says.
+    """
+
+    trained: TrainedClassifier
+    panel: Panel
+    vocabulary: LabelVocabulary
+    threshold: float
+    card: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> "PublishedClassifier":
+        """Read a bundle.
+
+        Raises
+        ------
+        InputError
+            It is damaged, of another task, or of a classifier that this version does not make.
+        """
+        bundle = Bundle.load(folder, TASK)
+        card = bundle.card
+        try:
+            labels = {key: tuple(names) for key, names in card["labels"].items()}
+            vocabulary = LabelVocabulary(**labels)
+            plan = _plan(card["classifier"])
+            temperature, threshold = float(card["temperature"]), float(card["threshold"])
+        except (KeyError, TypeError, ValueError, ValidationError, ConfigError) as error:
+            raise InputError(
+                f"{folder}: the classifier that the bundle names is not one that this version "
+                f"makes ({error}): use the version that made the bundle"
+            ) from None
+        trained = TrainedClassifier(plan, len(vocabulary.classes), bundle.state, temperature)
+        return cls(trained, bundle.panel, vocabulary, threshold, card)
+
+
+def _plan(values: dict[str, Any]) -> ClassifierPlan:
+    shape = type(shape_of(values["name"], values["form"]))
+    return ClassifierPlan(
+        name=values["name"],
+        form=values["form"],
+        shape=TypeAdapter(shape).validate_python(values["shape"]),
+        training=TypeAdapter(ClassifierTraining).validate_python(values["training"]),
+        fitted=values["fitted"],
+    )

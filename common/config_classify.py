@@ -1,0 +1,74 @@
+"""Settings of a run that `task = classify` alone reads."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from common.settings import Settings
+
+
+class ClassifySettings(Settings):
+    """How cells are classified. 0, -1 or "" stands for the classifier's own value."""
+
+    classifier: str = Field(
+        "logistic", min_length=1, description="the model; docs/classify.md has them all"
+    )
+    classifier_form: str = Field(
+        "published", min_length=1, description="which of its forms, as 'simplified'"
+    )
+    validation_share: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="of each label's cells at a site: held out to stop, and to set temperature "
+        "and threshold",
+    )
+    test_share: float = Field(
+        0.2, ge=0, lt=1, description="of the same: held out to score the final model alone"
+    )
+    rare_labels: Literal["other", "leave-out", "refuse"] = Field(
+        "other", description="a label of too few sites: merge it into other, leave it out, refuse"
+    )
+    label_sites: int = Field(
+        0, ge=0, description="sites that must hold a label for it to be a class; 0 = min-sites"
+    )
+    ontology: str = Field(
+        "",
+        description="absolute path of a CSV file at the coordinator that maps labels to Cell "
+        "Ontology terms; '' = none",
+    )
+    class_weights: Literal["", "none", "balanced", "sqrt", "effective"] = Field(
+        "", description="of a cell in the loss, from the masked counts of its class"
+    )
+    logit_adjustment: float = Field(
+        -1.0, description="local training: take a site's class frequencies out of its logits"
+    )
+    pseudo_count: float = Field(
+        -1.0, description="of logit-adjustment: cells that a site adds to each class"
+    )
+    keep_answers: float = Field(
+        0.98,
+        ge=0,
+        le=1,
+        description="share of the right answers on validation cells that stay above the "
+        "confidence below which a cell is unknown; 0 = no cell is",
+    )
+    max_depth: int = Field(0, ge=0, le=12, description="xgboost: levels of splits")
+    gene_share: float = Field(
+        0.0, ge=0, le=1, description="xgboost: genes that a round may split on, drawn anew"
+    )
+
+    @model_validator(mode="after")
+    def _some_cells_train(self) -> Self:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                f"validation-share = {self.validation_share:g} and test-share = "
+                f"{self.test_share:g} leave no cell to train: lower one of them"
+            )
+        for key, value in (
+            ("logit-adjustment", self.logit_adjustment),
+            ("pseudo-count", self.pseudo_count),
+        ):
+            if value < 0 and value != -1:
+                raise ValueError(f"{key} = {value:g}: from 0, or -1 for the classifier's own")
+        return self

@@ -1,0 +1,23 @@
+"""Settings of one site, written by the site itself: Flower's node config."""
+
+from pydantic import Field
+
+from common.settings import Device, ReadingSettings
+
+
+class NodeConfig(ReadingSettings):
+    """Settings of one site.
+
+    How its file is read is its own word: the run config's ``SIMULATION_KEYS`` hold for simulated
+    sites alone.
+    """
+
+    data_path: str = Field(min_length=1, description="the site's .h5ad")
+    output_dir: str = Field("syncytium-output", description="results, outbox.jsonl and cache")
+    cache_dir: str = Field("", description="'' = OUTPUT-DIR/cache")
+    name: str = Field("", description="the site's name; '' = the file's")
+    device: Device = Field("auto", description="auto, cpu, cuda or cuda:1")
+    policy: str = Field("", description="the site's rules, a file as of `syncytium policy`")
+    site_key: str = Field("", description="its long-term key, a file as of `syncytium keys`")
+    report: bool = Field(True, description="make report.html of its own cells: some 25 seconds")
+    threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")

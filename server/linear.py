@@ -1,0 +1,119 @@
+"""A linear classifier at its one optimum over all sites: sums of loss and gradient, and L-BFGS."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from common.classification.linear_loss import linear_loss
+from common.classification.linear_optimum import LinearLoss, pooled_optimum
+from common.classification.plan import ClassifierPlan
+from common.errors import SecureSumError
+from common.models.state import State
+from common.panel import Panel
+from server.checkpoint import Checkpoint
+from server.runs import RunFolder
+from server.session import Session
+
+logger = logging.getLogger("syncytium.server")
+# Rounds of a run that names none; most end far below.
+MAX_ROUNDS = 500
+
+
+class LinearRounds:
+    """The rounds of a linear classifier; each is one sum over all sites at one point.
+
+    Parameters
+    ----------
+    session, folder, checkpoint
+        Run them, and receive a line and the point after each.
+    plan
+        What is fitted.
+    panel, counts
+        Its genes, and training cells of each class over all sites, (n_classes,).
+    asked
+        What every sum is asked with.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        folder: RunFolder,
+        checkpoint: Checkpoint,
+        plan: ClassifierPlan,
+        panel: Panel,
+        counts: np.ndarray,
+        asked: Mapping[str, Any],
+    ):
+        self.session = session
+        self.folder = folder
+        self.checkpoint = checkpoint
+        self.plan = plan
+        self.panel = panel
+        self.counts = counts
+        self.asked = dict(asked)
+        self._round = 0
+        self._best = np.inf
+
+    def train(self) -> State:
+        """The optimum.
+
+        Raises
+        ------
+        SecureSumError
+            A site was lost: the sum would be of another loss.
+        """
+        if done := self.checkpoint.arrays("trained"):
+            return done
+        loss = linear_loss(self.plan, len(self.panel.genes), self.counts)
+        start = self.checkpoint.arrays("point").get("parameters")
+        self._round = self.checkpoint.get("linear_round", 0)
+        self.folder.keep_rounds(self._round)
+        self.folder.note(n_parameters=loss.n_parameters)
+        given = self.session.config.rounds
+        found = pooled_optimum(
+            loss,
+            self._sum,
+            float(self.counts.sum()),
+            start=start,
+            max_rounds=given or MAX_ROUNDS,
+        )
+        if not found.converged:
+            logger.warning("the linear optimum was not reached in %d rounds", found.n_rounds)
+        self.folder.note(n_rounds=self._round, converged=found.converged)
+        state = loss.state(found.parameters)
+        self.checkpoint.save("linear_round", self._round, {"trained": state, "point": {}})
+        return state
+
+    def _sum(self, loss: LinearLoss, point: np.ndarray) -> np.ndarray:
+        began = time.monotonic()
+        self._round += 1
+        summed = self.session.sum(
+            "linear_gradient",
+            values={**self.asked, "corner": loss.corner},
+            arrays={"point": {"parameters": point}},
+            panel=self.panel,
+            round_=self._round,
+        )
+        n_train = summed.count("n_train")
+        if n_train != int(self.counts.sum()):
+            raise SecureSumError(
+                f"{n_train:,} training cells answered and {int(self.counts.sum()):,} were counted: "
+                "a site was lost, and the optimum of the others is another one; set on-site-error "
+                "= wait, or begin anew without it"
+            )
+        value = float(summed.values["loss"]) / n_train
+        self.folder.metrics(
+            round=self._round,
+            n_sites=summed.n_sites,
+            train_loss=value,
+            validation_loss_before=None,
+            seconds=round(time.monotonic() - began, 3),
+        )
+        logger.info("round %d: loss %.4f", self._round, value)
+        if value < self._best:
+            self._best = value
+            self.checkpoint.save("linear_round", self._round, {"point": {"parameters": point}})
+        return np.concatenate([[float(summed.values["loss"])], summed.values["gradient"]])

@@ -1,0 +1,175 @@
+"""Boosted trees over all sites: bins from one sum of counts, then a sum for each level."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from common.boosting.bins import BinEdges, chosen_edges, public_grid
+from common.boosting.forest import Forest
+from common.boosting.forest_state import forest_of, state_of_forest
+from common.boosting.grower import Boosting, Grower
+from common.boosting.request import Request
+from common.boosting.splits import Rules
+from common.classification.class_weights import class_weights
+from common.classification.plan import ClassifierPlan
+from common.errors import SecureSumError
+from common.models.state import State
+from common.panel import Panel
+from server.checkpoint import Checkpoint
+from server.runs import RunFolder
+from server.session import Session
+from strategies.secure_sum import Summed
+
+logger = logging.getLogger("syncytium.server")
+
+
+class TreeRounds:
+    """The rounds of a forest.
+
+    Parameters
+    ----------
+    session, folder, checkpoint
+        Run them, and receive a line and the forest after each.
+    plan
+        Rounds and rules.
+    panel, counts
+        Its genes, and training cells of each class over all sites, (n_classes,).
+    asked
+        What every sum is asked with.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        folder: RunFolder,
+        checkpoint: Checkpoint,
+        plan: ClassifierPlan,
+        panel: Panel,
+        counts: np.ndarray,
+        asked: Mapping[str, Any],
+        *,
+        seed: int,
+    ):
+        self.session = session
+        self.folder = folder
+        self.checkpoint = checkpoint
+        self.plan = plan
+        self.panel = panel
+        self.counts = counts
+        self.asked = dict(asked)
+        self.seed = seed
+        self._n_sums = 0
+
+    def train(self) -> State:
+        """The forest's arrays.
+
+        Raises
+        ------
+        SecureSumError
+            A site was lost: beside earlier sums those over the others would show its part.
+        """
+        edges = self._edges()
+        kept = self.checkpoint.get("trees", {"rounds": 0, "best": 0, "best_loss": None})
+        state = self.checkpoint.arrays("trained")
+        start = forest_of(state) if state else None
+        training, done = self.plan.training, kept["rounds"]
+        self.folder.note(n_rounds=training.rounds)
+        if done == training.rounds:
+            return state_of_forest(start)
+        kind = training.class_weights
+        weights = None if kind == "none" else class_weights(self.counts, kind)
+        boosting = Boosting(
+            self._rules(), training.rounds - done, self.plan.shape.gene_share, self.seed
+        )
+        grower = Grower(edges, self.counts, boosting, weights, start)
+        return self._grow(grower, edges, kept)
+
+    def _rules(self) -> Rules:
+        shape = self.plan.shape
+        return Rules(
+            eta=self.plan.training.learning_rate,
+            max_depth=shape.max_depth,
+            reg_lambda=shape.reg_lambda,
+            gamma=shape.gamma,
+            min_child_weight=shape.min_child_weight,
+        )
+
+    def _edges(self) -> BinEdges:
+        grid, kept = public_grid(), self.checkpoint.arrays("edges")
+        if not kept:
+            counts = self.session.sum("bin_counts", values=self.asked, panel=self.panel)
+            whole = np.rint(counts.values["n_cells"]).astype(np.int64)
+            edges = chosen_edges(whole, grid, self.plan.shape.n_edges)
+            kept = {"kept": edges.kept.astype(np.uint8)}
+            self.checkpoint.save("edges", {}, {"edges": kept})
+        return BinEdges(grid, kept["kept"].astype(bool))
+
+    def _grow(self, grower: Grower, edges: BinEdges, kept: dict[str, Any]) -> State:
+        patience, best = self.plan.training.patience, kept["best"]
+        best_loss = np.inf if kept["best_loss"] is None else kept["best_loss"]
+        began, n_rounds = time.monotonic(), grower.forest.n_rounds
+        self.folder.keep_rounds(n_rounds)
+        first, loss = True, None
+        while (request := grower.request()) is not None:
+            summed = self._sum(request, edges, validate=first)
+            if first:
+                loss = _validation_loss(summed)
+                if loss is not None and loss < best_loss:
+                    best, best_loss = grower.forest.n_rounds, loss
+                elif patience and grower.forest.n_rounds - best >= patience:
+                    self.folder.note(stopped_early=grower.forest.n_rounds, kept_round=best)
+                    return state_of_forest(grower.forest.rounds(0, best))
+            grower.step(summed.values["sums"])
+            first = grower.forest.n_rounds > n_rounds
+            if first:
+                n_rounds = grower.forest.n_rounds
+                self._tell(n_rounds, summed.n_sites, loss, time.monotonic() - began)
+                self._save(grower.forest, best, best_loss)
+                began = time.monotonic()
+        return state_of_forest(grower.forest)
+
+    def _sum(self, request: Request, edges: BinEdges, *, validate: bool) -> Summed:
+        self._n_sums += 1
+        n_sites = len(self.session.federation.node_ids)
+        summed = self.session.sum(
+            "tree_sums",
+            values={**self.asked, "validate": validate},
+            arrays={
+                "trees": request.to_arrays(),
+                "edges": {"grid": edges.grid, "kept": edges.kept.astype(np.uint8)},
+            },
+            panel=self.panel,
+            round_=self._n_sums,
+        )
+        if summed.n_sites < n_sites:
+            raise SecureSumError(
+                f"{n_sites - summed.n_sites} of {n_sites} sites were lost within a round of trees: "
+                "set on-site-error = wait, or begin anew without them"
+            )
+        return summed
+
+    def _tell(self, round_: int, n_sites: int, loss: float | None, seconds: float) -> None:
+        self.folder.metrics(
+            round=round_,
+            n_sites=n_sites,
+            train_loss=None,
+            validation_loss_before=loss,
+            seconds=round(seconds, 3),
+        )
+        logger.info("round %d of %d", round_, self.plan.training.rounds)
+
+    def _save(self, forest: Forest, best: int, best_loss: float) -> None:
+        values = {
+            "rounds": forest.n_rounds,
+            "best": best,
+            "best_loss": None if np.isinf(best_loss) else best_loss,
+        }
+        self.checkpoint.save("trees", values, {"trained": state_of_forest(forest)})
+
+
+def _validation_loss(summed: Summed) -> float | None:
+    n = summed.count("n_validation")
+    return float(summed.values["validation_loss"]) / n if n else None

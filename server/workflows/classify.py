@@ -1,0 +1,279 @@
+"""classify: a jointly trained cell-type classifier, from the sites' labels to a published bundle.
+
+References
+----------
+Wang et al. 2024 (scFed), doi:10.1093/bib/bbad507.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.classification.figures import figures_of
+from common.classification.marker_genes import between_within, most_distinct
+from common.classification.ontology import Term, read_terms, terms_of
+from common.classification.plan import ClassifierPlan, classifier_plan
+from common.classification.published import ClassifierCard, publish
+from common.classification.temperature import best_temperature
+from common.classification.threshold import Threshold, threshold_for_kept
+from common.classification.vocabulary import LabelVocabulary, agree_labels
+from common.config import RunConfig
+from common.errors import InputError, SecureSumError, SyncytiumError
+from common.models.classifiers.build import build_classifier, trainable_names
+from common.models.state import State, state_of
+from common.panel import Panel
+from report.classification import FILE
+from server import preparation
+from server.federation import Federation
+from server.linear import LinearRounds
+from server.rounds import Rounds
+from server.runs import RunFolder
+from server.session import Session
+from server.trees import TreeRounds
+from strategies.describe import SiteDescription
+
+logger = logging.getLogger("syncytium.server")
+# Genes that scdlc reads one after the other, before they are chosen.
+UNSELECTED = -1
+
+
+def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: str) -> None:
+    """The phases in their order."""
+    workflow = Classify(federation, config, folder, run_id)
+    sites = workflow.describe()
+    workflow.session.begin()
+    vocabulary = workflow.agree_on_labels(sites)
+    panel = workflow.choose_genes(sites)
+    counts = workflow.count_cells(vocabulary)
+    state = workflow.train(panel, vocabulary, counts)
+    temperature, threshold = workflow.calibrate(state, panel, vocabulary)
+    workflow.publish(state, panel, vocabulary, temperature, threshold)
+    workflow.test(state, panel, vocabulary, temperature, threshold)
+
+
+@dataclass
+class Classify:
+    """The workflow's phases, each from plain values to plain values."""
+
+    federation: Federation
+    config: RunConfig
+    folder: RunFolder
+    run_id: str
+
+    def __post_init__(self) -> None:
+        self.plan: ClassifierPlan = classifier_plan(self.config)
+        path = self.config.ontology
+        self.terms: dict[str, Term] = read_terms(Path(path)) if path else {}
+        self.session = Session(self.federation, self.config, self.run_id)
+        self.reached = self.folder.checkpoint
+
+    def describe(self) -> list[SiteDescription]:
+        """What each site has, by name."""
+        return preparation.describe(self.federation, self.config, self.folder, self.reached)
+
+    def agree_on_labels(self, sites: list[SiteDescription]) -> LabelVocabulary:
+        """The classes: labels that enough sites hold, by masked sums of presence.
+
+        Raises
+        ------
+        InputError
+            A label has two spellings, too few sites hold it and the run refuses that, or fewer
+            than two classes are left.
+        """
+        if kept := self.reached.get("labels"):
+            return LabelVocabulary(**{key: tuple(names) for key, names in kept.items()})
+        candidates = sorted({name for site in sites for name in site.cell_types})
+        least = self.config.label_sites or self.config.min_sites
+        holders = self._holders([[name] for name in candidates])
+        vocabulary = agree_labels(
+            candidates, holders, min_holders=least, rare=self.config.rare_labels
+        )
+        if vocabulary.merged:
+            (n_of_other,) = self._holders([list(vocabulary.merged)])
+            vocabulary = vocabulary.with_other_held_by(int(n_of_other), least)
+        if self.terms:
+            terms_of(vocabulary.classes, self.terms)
+        self.folder.note(classes=list(vocabulary.classes), **_rest(vocabulary))
+        self.reached.save("labels", asdict(vocabulary))
+        return vocabulary
+
+    def _holders(self, groups: list[list[str]]) -> np.ndarray:
+        summed = self.session.sum("labels", values={"groups": groups})
+        return np.rint(summed.values["n_holders"]).astype(int)
+
+    def choose_genes(self, sites: list[SiteDescription]) -> Panel:
+        """Agree on genes, then choose and scale the most variable from summed moments."""
+        shared = (self.session, self.config, self.folder, self.reached)
+        return preparation.choose_genes(*shared, sites)[0]
+
+    def count_cells(self, vocabulary: LabelVocabulary) -> np.ndarray:
+        """Training cells of each class over all sites, (n_classes,)."""
+        if (kept := self.reached.get("class_counts")) is None:
+            summed = self.session.sum("class_counts", values={"vocabulary": asdict(vocabulary)})
+            kept = {
+                "n_train": np.rint(summed.values["n_train"]).astype(int).tolist(),
+                "n_validation": summed.count("n_validation"),
+                "n_test": summed.count("n_test"),
+            }
+            self.reached.save("class_counts", kept)
+        empty = [name for name, n in zip(vocabulary.classes, kept["n_train"], strict=True) if not n]
+        if empty:
+            raise InputError(f"no training cell is of class {', '.join(empty)}: check test-share")
+        self.folder.note(
+            n_train=sum(kept["n_train"]), n_validation=kept["n_validation"], n_test=kept["n_test"]
+        )
+        return np.array(kept["n_train"])
+
+    def train(self, panel: Panel, vocabulary: LabelVocabulary, counts: np.ndarray) -> State:
+        """The trained classifier's values."""
+        asked = {"vocabulary": asdict(vocabulary), "counts": counts.tolist()}
+        shared = (self.session, self.folder, self.reached, self.plan, panel, counts, asked)
+        if self.plan.fitted == "linear":
+            return LinearRounds(*shared).train()
+        if self.plan.fitted == "trees":
+            return TreeRounds(*shared, seed=self.config.seed).train()
+        plan = self.plan
+        size = len(panel.genes), len(counts)
+        rounds = Rounds(
+            self.session,
+            self.config,
+            plan.training,
+            trainable_names(plan.name, plan.shape, *size),
+            self.folder,
+            self.reached,
+            phase="classifier_fit",
+            content={"panel": panel, "values": asked},
+        )
+        return rounds.train(self._initial(panel, counts, asked), int(counts.sum()))
+
+    def _initial(self, panel: Panel, counts: np.ndarray, asked: dict[str, Any]) -> State:
+        """The network before training, over genes that tell the classes apart if it reads few."""
+        if kept := self.reached.arrays("model"):
+            return kept
+        size = len(panel.genes), len(counts)
+        model = build_classifier(self.plan.name, self.plan.shape, *size, self.config.seed)
+        model.take_moments(panel.mean, panel.sd)
+        selected = state_of(model).get("selected")
+        if selected is not None and (selected == UNSELECTED).any():
+            sums = self.session.sum("marker_genes", values=asked, panel=panel).values
+            ratio = between_within({**sums, "n_cells": counts.astype(float)})
+            model.select(most_distinct(ratio, len(selected)))
+        n_parameters = sum(p.numel() for p in model.parameters())
+        self.folder.note(n_parameters=n_parameters, n_rounds=self.plan.training.rounds)
+        state = state_of(model)
+        self.reached.save("model", {}, {"model": state})
+        return state
+
+    def calibrate(
+        self, state: State, panel: Panel, vocabulary: LabelVocabulary
+    ) -> tuple[float, Threshold | None]:
+        """Temperature of the probabilities, and the confidence below which a cell is unknown.
+
+        Both are chosen on validation cells; without any they are 1 and none.
+        """
+        if not self.reached.get("class_counts")["n_validation"]:
+            return 1.0, None
+        asked = {"vocabulary": asdict(vocabulary)}
+        if (temperature := self.reached.get("temperature")) is None:
+            losses = self.session.sum(
+                "temperature", values=asked, arrays={"model": state}, panel=panel
+            )
+            temperature = best_temperature(losses.values["losses"])
+            self.reached.save("temperature", temperature)
+        self.folder.note(temperature=temperature)
+        if not self.config.keep_answers:
+            return temperature, None
+        if (kept := self.reached.get("threshold")) is None:
+            counts = self.session.sum(
+                "confidences",
+                values={**asked, "temperature": temperature},
+                arrays={"model": state},
+                panel=panel,
+            )
+            found = threshold_for_kept(counts.values["n_cells"], self.config.keep_answers)
+            kept = asdict(found)
+            self.reached.save("threshold", kept)
+        self.folder.note(threshold=kept)
+        return temperature, Threshold(**kept)
+
+    def publish(
+        self,
+        state: State,
+        panel: Panel,
+        vocabulary: LabelVocabulary,
+        temperature: float,
+        threshold: Threshold | None,
+    ) -> None:
+        """Write the bundle."""
+        card = ClassifierCard(
+            run=self.run_id,
+            plan=self.plan,
+            vocabulary=vocabulary,
+            terms=terms_of(vocabulary.classes, self.terms) if self.terms else {},
+            temperature=temperature,
+            threshold=threshold.value if threshold else 0.0,
+            max_padded=self.config.max_padded,
+            versions=self.folder.versions,
+        )
+        digest = publish(self.folder.path / "bundle", state, panel, card)
+        self.folder.note(bundle=digest)
+
+    def test(
+        self,
+        state: State,
+        panel: Panel,
+        vocabulary: LabelVocabulary,
+        temperature: float,
+        threshold: Threshold | None,
+    ) -> None:
+        """Score the classifier on the test cells of all sites; the run is done without it."""
+        if not self.config.test_share:
+            return
+        values = {
+            "vocabulary": asdict(vocabulary),
+            "temperature": temperature,
+            "threshold": threshold.value if threshold else 0.0,
+        }
+        try:
+            if not self.session.complete():
+                raise SecureSumError(
+                    "a site was lost; beside the counts of classes, sums over the others would "
+                    "show its cells"
+                )
+            summed = self.session.sum(
+                "held_out", values=values, arrays={"model": state}, panel=panel
+            )
+        except SyncytiumError as error:
+            logger.warning("the classifier is not scored: %s", error)
+            result: dict[str, Any] = {"evaluated": False, "reason": str(error)}
+        else:
+            result = _scores(summed.values, vocabulary) | {"n_sites": summed.n_sites}
+            names = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
+            self.folder.note(test={name: result["figures"][name] for name in names})
+        partial = self.folder.path / f".{FILE}.part"
+        partial.write_text(json.dumps(result, indent=1, allow_nan=False))
+        partial.replace(self.folder.path / FILE)
+
+
+def _rest(vocabulary: LabelVocabulary) -> dict[str, list[str]]:
+    """Labels that are no classes of their own, where there are some."""
+    rest = {"merged_labels": vocabulary.merged, "left_out_labels": vocabulary.left_out}
+    return {key: list(names) for key, names in rest.items() if names}
+
+
+def _scores(sums: dict[str, np.ndarray], vocabulary: LabelVocabulary) -> dict[str, Any]:
+    """What ``classification.json`` holds, of :func:`common.classification.site_sums.site_sums`."""
+    confusion, sure = (np.rint(sums[f"confusion{part}"]) for part in ("", "_sure"))
+    return {
+        "evaluated": True,
+        "classes": list(vocabulary.classes),
+        "figures": asdict(figures_of(confusion, sums["calibration"])),
+        "with_unknown": asdict(figures_of(sure)),
+        "confusion": confusion.astype(int).tolist(),
+        "confusion_with_unknown": sure.astype(int).tolist(),
+        "calibration": sums["calibration"].tolist(),
+    }
