@@ -329,8 +329,10 @@ def labelled_types(site: Site) -> list[str]:
             f"task = {site.config.task} trains on labels: leave the site out, and let it label its "
             "cells by the finished run's bundle",
         )
+        key = site.keys["cell_type_key"]
         raise InputError(
-            f"{site.file.path}: no cell has a label in obs[{site.keys['cell_type_key']!r}]; {needs}"
+            f"{site.file.path}: no cell has a label in obs[{key!r}]; {needs}",
+            public=f"no cell of the site has a label; {needs}",
         )
     return types
 

@@ -1,0 +1,215 @@
+"""Classifiers trained jointly, on the pooled cells, and by each site alone, on the same test cells.
+
+An experiment's file says what is run (conf/classify-*.toml): *intra* deals one data set to sites,
+alike or with skewed labels; *as-is* takes each batch as a site; *inter* lets each batch in turn be
+the test set of a classifier that the others train. The test cells are taken out before anything is
+chosen or trained; stopping, temperature and threshold are set on validation cells of the sites.
+
+`python -m bench.classification conf/classify-as-is.toml DATA_DIR [--seeds N] [--models A,B]`.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import torch
+
+from bench.federated_evaluation import run_in_process
+from bench.report import keep
+from common.classification.figures import Figures, figures_of
+from common.classification.labelling import probabilities_of
+from common.classification.published import PublishedClassifier
+from common.classification.site_sums import site_sums
+from common.data.deal import deal_cells
+from common.data.reader import SiteFile
+from common.data.stratified import stratified_parts
+from common.errors import SyncytiumError
+from report.run_record import json_lines
+
+TEST_SHARE = 0.2
+ALONE = {"secure-sum": "off", "min-sites": 1}
+# One label of one site is what a comparison with pooled training needs, and no study would allow.
+EVERY_LABEL = {"label-sites": 1}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sites that train, each with its cells, and the cells that test them all."""
+
+    name: str
+    sites: dict[str, anndata.AnnData]
+    test: anndata.AnnData
+
+
+def cases(data: anndata.AnnData, experiment: dict[str, Any], seed: int) -> Iterator[Case]:
+    """The cases of an experiment on one data set."""
+    labels = data.obs["cell_type"].astype(str).to_numpy(dtype=object)
+    batch = data.obs["batch"].astype(str).to_numpy(dtype=object)
+    setting = experiment["setting"]
+    if setting == "inter":
+        for left_out in sorted(set(batch)):
+            others = sorted(set(batch) - {left_out})
+            sites = {name: data[batch == name] for name in others}
+            yield Case(left_out, sites, data[batch == left_out])
+        return
+    numbers = experiment.get("sites", [0]) if setting == "intra" else [0]
+    for n_sites in numbers:
+        for alpha in experiment.get("alphas", [0]) if setting == "intra" else [0]:
+            site = batch
+            if setting == "intra":
+                given = {"alpha": alpha} if alpha else {}
+                dealt = deal_cells(labels, n_sites, seed=seed, least_cells=20, **given)
+                site = np.array([f"site-{number + 1}" for number in dealt], dtype=object)
+            held_out = np.zeros(len(labels), dtype=bool)
+            for name in set(site):
+                rows = np.flatnonzero(site == name)
+                parts = stratified_parts(labels[rows], validation=0, test=TEST_SHARE, seed=seed)
+                held_out[rows[parts.test]] = True
+            sites = {name: data[(site == name) & ~held_out] for name in sorted(set(site))}
+            text = f"{n_sites} sites{f', alpha {alpha:g}' if alpha else ''}"
+            yield Case(text if setting == "intra" else "as is", sites, data[held_out])
+
+
+def trained(sites: dict[str, anndata.AnnData], settings: dict[str, Any], folder: Path) -> Path:
+    """A finished run over some sites; its folder."""
+    data, out = folder / "data", folder / "run"
+    data.mkdir(parents=True)
+    for name, cells in sites.items():
+        cells.copy().write_h5ad(data / f"{name}.h5ad")
+    alone = ALONE if len(sites) == 1 else {}
+    run_in_process(out, data, {"task": "classify", "test-share": 0.0, **settings, **alone})
+    return out
+
+
+def scored(bundle: Path, test: Path, classes: list[str]) -> Figures:
+    """The figures of a classifier on the test cells; it may not know all their labels."""
+    published = PublishedClassifier.load(bundle)
+    file = SiteFile.open(test)
+    own = probabilities_of(file, published, torch.device("cpu"), 0.5)
+    known = [classes.index(name) for name in published.vocabulary.classes]
+    probabilities = np.zeros((len(own), len(classes)))
+    probabilities[:, known] = own
+    truth = np.array([classes.index(name) for name in file.cell_types])
+    sums = site_sums(probabilities, truth)
+    return figures_of(sums["confusion"], sums["calibration"])
+
+
+def constant(label: str, test: Path, classes: list[str]) -> Figures:
+    """The figures of a site with one label, which it gives to every cell."""
+    truth = np.array([classes.index(name) for name in SiteFile.open(test).cell_types])
+    probabilities = np.zeros((len(truth), len(classes)))
+    probabilities[:, classes.index(label)] = 1
+    sums = site_sums(probabilities, truth)
+    return figures_of(sums["confusion"], sums["calibration"])
+
+
+def outcome(figures: Figures, seconds: float = 0.0, n_bytes: int = 0) -> dict[str, Any]:
+    """What is kept of one classifier."""
+    return {
+        "accuracy": figures.accuracy,
+        "macro_f1": figures.macro_f1,
+        "weighted_f1": figures.weighted_f1,
+        "ece": figures.expected_calibration_error,
+        "recall": list(figures.recall),
+        "seconds": round(seconds, 2),
+        "bytes": n_bytes,
+    }
+
+
+def compare(case: Case, settings: dict[str, Any], *, local: bool) -> dict[str, Any]:
+    """Federated, pooled, and the mean of the sites alone, on the same test cells."""
+    classes = sorted({str(name) for site in case.sites.values() for name in site.obs["cell_type"]})
+    classes = sorted({*classes, *map(str, case.test.obs["cell_type"])})
+    ways = {"federated": case.sites, "pooled": {"pooled": anndata.concat(case.sites.values())}}
+    if local:
+        ways |= {f"local {name}": {name: cells} for name, cells in case.sites.items()}
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        test = Path(folder) / "test.h5ad"
+        case.test.copy().write_h5ad(test)
+        for way, sites in ways.items():
+            start = time.perf_counter()
+            labels = sorted({str(n) for cells in sites.values() for n in cells.obs["cell_type"]})
+            if len(labels) == 1:
+                found[way] = outcome(constant(labels[0], test, classes))
+                continue
+            try:
+                out = trained(sites, {**EVERY_LABEL, **settings}, Path(folder) / way)
+            except SyncytiumError as error:
+                found[way] = {"failed": str(error)}
+                continue
+            seconds = time.perf_counter() - start
+            sent = sum(line["bytes"] for line in json_lines(out / "ledger.jsonl"))
+            found[way] = outcome(scored(out / "bundle", test, classes), seconds, sent)
+    alone = [found.pop(way) for way in list(found) if way.startswith("local ")]
+    if alone := [one for one in alone if "failed" not in one]:
+        found["local"] = {
+            key: statistics.fmean(one[key] for one in alone)
+            for key in ("accuracy", "macro_f1", "weighted_f1", "ece", "seconds")
+        }
+    return {"classes": classes, **found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--models", default="")
+    parser.add_argument("--datasets", default="")
+    parser.add_argument("--no-local", action="store_true")
+    given = parser.parse_args()
+    experiment = tomllib.loads(given.experiment.read_text())
+    models = [name for name in given.models.split(",") if name] or list(experiment["models"])
+    datasets = [name for name in given.datasets.split(",") if name] or experiment["datasets"]
+    rows: list[dict[str, Any]] = []
+    for dataset in datasets:
+        data = anndata.read_h5ad(given.data / f"{dataset}.h5ad")
+        data.obs = data.obs[["batch", "cell_type"]].astype(str)
+        for seed in range(given.seeds):
+            for case in cases(data, experiment, seed):
+                for model in models:
+                    settings = {"classifier": model, "seed": seed, **experiment["models"][model]}
+                    about = {"dataset": dataset, "case": case.name, "seed": seed, "model": model}
+                    found = compare(case, settings, local=not given.no_local)
+                    rows.append({**about, **found})
+                    print(*about.values(), *_short(found), flush=True)
+    name = given.experiment.stem.replace("-", "_")
+    keep(name, {"experiment": experiment, "means": means(rows), "rows": rows})
+
+
+def _short(found: dict[str, Any]) -> Iterator[str]:
+    for way in ("federated", "pooled", "local"):
+        if "accuracy" in (one := found.get(way, {})):
+            yield f"{way} {one['accuracy']:.3f}/{one['macro_f1']:.3f} in {one['seconds']:.0f} s"
+
+
+def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Over seeds, and over the test sites of inter, by data set and model (and case, if dealt)."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        case = f", {row['case']}" if "sites" in row["case"] else ""
+        groups.setdefault(f"{row['dataset']}{case}, {row['model']}", []).append(row)
+    return {
+        group: {
+            way: {
+                key: round(statistics.fmean(own[way][key] for own in found), 4)
+                for key in ("accuracy", "macro_f1", "weighted_f1", "ece", "seconds")
+            }
+            for way in ("federated", "pooled", "local")
+            if (found := [own for own in members if "accuracy" in own.get(way, {})])
+        }
+        for group, members in groups.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
