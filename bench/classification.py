@@ -22,7 +22,7 @@ import anndata
 import numpy as np
 import torch
 
-from bench.federated_evaluation import run_in_process
+from bench.in_process import run_in_process
 from bench.report import keep
 from common.classification.figures import Figures, figures_of
 from common.classification.labelling import probabilities_of
