@@ -35,6 +35,7 @@ from common.errors import SyncytiumError
 from report.run_record import json_lines
 
 TEST_SHARE = 0.2
+WAYS = ("federated", "pooled", "local")
 ALONE = {"secure-sum": "off", "min-sites": 1}
 # One label of one site is what a comparison with pooled training needs, and no study would allow.
 EVERY_LABEL = {"label-sites": 1}
@@ -124,12 +125,13 @@ def outcome(figures: Figures, seconds: float = 0.0, n_bytes: int = 0) -> dict[st
     }
 
 
-def compare(case: Case, settings: dict[str, Any], *, local: bool) -> dict[str, Any]:
+def compare(case: Case, settings: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
     """Federated, pooled, and the mean of the sites alone, on the same test cells."""
     classes = sorted({str(name) for site in case.sites.values() for name in site.obs["cell_type"]})
     classes = sorted({*classes, *map(str, case.test.obs["cell_type"])})
     ways = {"federated": case.sites, "pooled": {"pooled": anndata.concat(case.sites.values())}}
-    if local:
+    ways = {way: sites for way, sites in ways.items() if way in wanted}
+    if "local" in wanted:
         ways |= {f"local {name}": {name: cells} for name, cells in case.sites.items()}
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +167,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", default="")
     parser.add_argument("--datasets", default="")
-    parser.add_argument("--no-local", action="store_true")
+    parser.add_argument("--ways", default=",".join(WAYS))
     given = parser.parse_args()
     experiment = tomllib.loads(given.experiment.read_text())
     models = [name for name in given.models.split(",") if name] or list(experiment["models"])
@@ -179,7 +181,7 @@ def main() -> None:
                 for model in models:
                     settings = {"classifier": model, "seed": seed, **experiment["models"][model]}
                     about = {"dataset": dataset, "case": case.name, "seed": seed, "model": model}
-                    found = compare(case, settings, local=not given.no_local)
+                    found = compare(case, settings, tuple(given.ways.split(",")))
                     rows.append({**about, **found})
                     print(*about.values(), *_short(found), flush=True)
     name = given.experiment.stem.replace("-", "_")
@@ -187,7 +189,7 @@ def main() -> None:
 
 
 def _short(found: dict[str, Any]) -> Iterator[str]:
-    for way in ("federated", "pooled", "local"):
+    for way in WAYS:
         if "accuracy" in (one := found.get(way, {})):
             yield f"{way} {one['accuracy']:.3f}/{one['macro_f1']:.3f} in {one['seconds']:.0f} s"
 
@@ -204,7 +206,7 @@ def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 key: round(statistics.fmean(own[way][key] for own in found), 4)
                 for key in ("accuracy", "macro_f1", "weighted_f1", "ece", "seconds")
             }
-            for way in ("federated", "pooled", "local")
+            for way in WAYS
             if (found := [own for own in members if "accuracy" in own.get(way, {})])
         }
         for group, members in groups.items()

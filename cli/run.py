@@ -111,9 +111,11 @@ def execute(
     """
     out = out.expanduser().absolute()
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
-    if config.model and superlink is None:
-        path = str(Path(config.model).expanduser().absolute())
-        config = RunConfig.parse({**config.flat(), "model": path}, where=where)
+    if superlink is None:
+        # Of files that are here, where the coordinator is.
+        given = {key: value for key in ("model", "ontology") if (value := getattr(config, key))}
+        paths = {key: str(Path(path).expanduser().absolute()) for key, path in given.items()}
+        config = RunConfig.parse({**config.flat(), **paths}, where=where)
     federation_config: dict[str, float] = {}
     _require_trainable(config)
     if superlink is not None:

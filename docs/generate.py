@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common.config import OF_TASK, SIMULATION_KEYS, RunConfig
+from common.models.classifiers.registry import CLASSIFIERS
 from common.node_config import NodeConfig
 from common.policy import SitePolicy
 from common.presets import PRESETS
@@ -12,6 +13,7 @@ from common.settings import Settings
 from common.wire import PHASES
 from common.wire_fields import Masked, Shares
 
+NETWORKS = [n for n in CLASSIFIERS.names() if CLASSIFIERS.get(n).fitted == "network"]
 HERE = Path(__file__).parent
 NOTE = "<!-- Made by `make docs` from {source}; do not edit. -->\n"
 
@@ -42,6 +44,13 @@ def settings() -> str:
         _keys(SitePolicy),
         "\n## Presets",
         _presets(),
+        "\n## Classifiers",
+        "Forms: "
+        + "; ".join(f"`{n}` {', '.join(CLASSIFIERS.get(n).forms)}" for n in CLASSIFIERS.names())
+        + ". Where a network has no strategy of its own a round is one step of all sites "
+        "(`fedsgd`); with any other strategy, and for `logistic` and `svm` then too, the second "
+        "table holds. Without a strategy these two are brought to their optimum.\n",
+        _classifiers(),
     ]
     return "\n".join(page) + "\n"
 
@@ -72,6 +81,24 @@ def _presets() -> str:
     for key in tables[0]:
         rows.append(f"| {key} | {' | '.join(str(table[key]) for table in tables)} |")
     return "\n".join(rows)
+
+
+def _classifiers() -> str:
+    names = CLASSIFIERS.names()
+    local = {name: asdict(CLASSIFIERS.get(name).training) for name in names}
+    joint = {
+        n: values | dict(getattr(CLASSIFIERS.get(n), "joint", {})) for n, values in local.items()
+    }
+    tables = []
+    for title, recipes, shown in (
+        ("a round is one step of all sites", joint, NETWORKS),
+        ("local training, and what else is fitted", local, names),
+    ):
+        rows = [f"| {title} | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
+        for key in recipes[shown[0]]:
+            rows.append(f"| {key} | {' | '.join(str(recipes[name][key]) for name in shown)} |")
+        tables.append("\n".join(rows))
+    return "\n\n".join(tables)
 
 
 def wire() -> str:

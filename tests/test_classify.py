@@ -18,11 +18,14 @@ from common.classification.linear_loss import linear_loss
 from common.classification.linear_optimum import pooled_optimum, site_sums
 from common.classification.published import PublishedClassifier
 from common.classification.site_sums import site_sums as scored
+from common.errors import SiteFailure
 from common.models.classifiers.build import build_classifier
 from common.models.state import state_of
-from server.linear import TOLERANCE
-from tests.classified import PooledCells, classify, labelled_sites, plan_of
-from tests.small_sites import leftovers, lines, write_sites
+from common.wire_classification import CLASSIFICATION
+from server.linear import MAX_ROUNDS, TOLERANCES
+from tests.classified import SMALL, PooledCells, classify, labelled_sites, plan_of
+from tests.in_process import run_in_process
+from tests.small_sites import leftovers, lines, run_json, write_sites
 
 SITES = labelled_sites()
 CPU = torch.device("cpu")
@@ -65,7 +68,9 @@ def test_a_linear_classifier_is_at_the_pooled_optimum(data, tmp_path, name):
     def on_pooled(loss, point):
         return site_sums(loss, pooled.matrix, pooled.y, pooled.train, point)
 
-    found = pooled_optimum(loss, on_pooled, counts.sum(), tolerance=TOLERANCE)
+    found = pooled_optimum(
+        loss, on_pooled, counts.sum(), tolerance=TOLERANCES[loss.kind], max_rounds=MAX_ROUNDS
+    )
     for key, value in loss.state(found.parameters).items():
         tolerance = 2e-2 if name == "svm" else 1e-3
         np.testing.assert_allclose(published.trained.state[key], value, atol=tolerance)
@@ -83,7 +88,7 @@ def test_a_network_makes_the_pooled_steps(data, tmp_path):
     shape = plan.shape
     model = build_classifier("actinn", shape, len(published.panel.genes), 3, 42)
     before = state_of(model)["layers.0.weight"].copy()
-    x = pooled.matrix.scaled(pooled.train)
+    x = torch.from_numpy(pooled.matrix.log(pooled.train))
     y = torch.from_numpy(pooled.y[pooled.train])
     counts = np.bincount(pooled.y[pooled.train], minlength=3)
     weight = torch.from_numpy(class_weights(counts, plan.training.class_weights)).float()
@@ -154,3 +159,32 @@ def test_every_network_and_strategy_runs(data, tmp_path, name, settings):
     assert published.trained.plan == plan_of(classifier=name, **settings)[1]
     assert all(np.isfinite(v).all() for v in published.trained.state.values())
     assert run["test"]["accuracy"] is not None
+
+
+def test_real_sites_train_under_their_policies(data, tmp_path):
+    """Nothing is a class that fewer sites hold than their policies want, and the sites say so."""
+    nodes = [
+        {"data-path": str(data / f"site-{i}.h5ad"), "output-dir": str(tmp_path / f"{i}")}
+        for i in (1, 2, 3)
+    ]
+    settings = {"classifier": "actinn", "rounds": 2, "min_sites": 3}
+    run_in_process(tmp_path / "out", 3, node_configs=nodes, **SMALL, **settings)
+    run = run_json(tmp_path / "out")
+    assert run["classes"] == ["A", "B", "other"]
+    assert run["merged_labels"] == ["C", "D"]
+    sent = lines(tmp_path / "1/outbox.jsonl")
+    assert [line["phase"] for line in sent if line["phase"] in CLASSIFICATION] == [
+        "labels",
+        "labels",
+        "class_counts",
+        "classifier_fit",
+        "classifier_fit",
+        "temperature",
+        "confidences",
+        "held_out",
+    ]
+    fields = [field for line in sent for field in line.get("fields", ())]
+    public = {field["field"] for field in fields if field["visibility"] == "public"}
+    assert not public & {name for phase in CLASSIFICATION.values() for name in phase.fields}
+    with pytest.raises(SiteFailure, match="min-label-sites = 3: the run makes classes"):
+        run_in_process(tmp_path / "two", 3, node_configs=nodes, run_id=8, **SMALL, label_sites=2)

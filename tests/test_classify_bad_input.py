@@ -188,3 +188,17 @@ def test_a_round_that_diverges_does_not_count(tmp_path):
     settings = {"classifier": "actinn", "strategy": "fedavg", "learning_rate": 1e20, "rounds": 1}
     with pytest.raises((SecureSumError, SiteFailure), match="training diverged in round 1"):
         classify(tmp_path / "out", data, 3, **settings)
+
+
+def test_labels_without_a_term_end_the_run_and_the_path_is_absolute(tmp_path):
+    terms = tmp_path / "terms.csv"
+    terms.write_text("label,cell_ontology_id,name\nA,CL:0000236,B cell\nB,CL:0000084,T cell\n")
+    match = r"1 label\(s\) have no Cell Ontology term \('C'\)"
+    settings = {"rare_labels": "leave-out"}
+    fails(tmp_path, labelled_sites(), InputError, match, ontology=str(terms), **settings)
+    with pytest.raises(ConfigError, match=r"ontology = 'terms\.csv': `flwr run` needs an absolute"):
+        classify(tmp_path / "relative", tmp_path / "data", 3, ontology="terms.csv")
+    terms.write_text(terms.read_text() + "C,CL:0000576,monocyte\n")
+    classify(tmp_path / "good", tmp_path / "data", 3, ontology=str(terms), **settings)
+    card = PublishedClassifier.load(tmp_path / "good/bundle").card
+    assert card["terms"]["C"] == {"id": "CL:0000576", "name": "monocyte"}

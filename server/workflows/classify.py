@@ -22,7 +22,7 @@ from common.classification.temperature import best_temperature
 from common.classification.threshold import Threshold, threshold_for_kept
 from common.classification.vocabulary import LabelVocabulary, agree_labels
 from common.config import RunConfig
-from common.errors import InputError, SecureSumError, SyncytiumError
+from common.errors import ConfigError, InputError, SecureSumError, SyncytiumError
 from common.models.classifiers.build import build_classifier, trainable_names
 from common.models.state import State, state_of
 from common.panel import Panel
@@ -66,10 +66,19 @@ class Classify:
 
     def __post_init__(self) -> None:
         self.plan: ClassifierPlan = classifier_plan(self.config)
-        path = self.config.ontology
-        self.terms: dict[str, Term] = read_terms(Path(path)) if path else {}
+        self.terms: dict[str, Term] = self._read_terms()
         self.session = Session(self.federation, self.config, self.run_id)
         self.reached = self.folder.checkpoint
+
+    def _read_terms(self) -> dict[str, Term]:
+        if not self.config.ontology:
+            return {}
+        path = Path(self.config.ontology).expanduser()
+        if not path.is_absolute():
+            raise ConfigError(
+                f"ontology = {self.config.ontology!r}: `flwr run` needs an absolute path"
+            )
+        return read_terms(path)
 
     def describe(self) -> list[SiteDescription]:
         """What each site has, by name."""

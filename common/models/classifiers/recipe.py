@@ -12,11 +12,10 @@ JOINT: Mapping[str, Any] = MappingProxyType(
         "rounds": 100,
         "local_epochs": 0,
         "batch_size": 1024,
-        "learning_rate": 3e-3,
+        "learning_rate": 5e-3,
         "schedule": "cosine",
-        # Steps on scaled expression get further, and a rare type is heard in each of them.
-        "scaled": True,
-        "class_weights": "sqrt",
+        # In so few steps a rare type is not heard otherwise.
+        "class_weights": "balanced",
     }
 )
 
