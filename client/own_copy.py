@@ -79,6 +79,14 @@ def add_columns(obs: h5py.Group, columns: dict[str, Any]) -> None:
     obs.attrs["column-order"] = np.array([*kept, *columns], dtype=h5py.string_dtype())
 
 
+def drop_column(obs: h5py.Group, name: str) -> None:
+    """Remove a column of obs if it is there."""
+    if name in obs:
+        del obs[name]
+        kept = [column for column in obs.attrs["column-order"] if column != name]
+        obs.attrs["column-order"] = np.array(kept, dtype=h5py.string_dtype())
+
+
 def add_about(file: h5py.File, key: str, about: dict[str, Any]) -> None:
     """Add ``uns[key]``; lists become arrays of their items."""
     from anndata.io import write_elem
