@@ -1,8 +1,5 @@
 """`syncytium join`: a later site corrects itself from a published bundle."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +9,7 @@ from rich.markup import escape
 
 from cli.console import console, shown, stops
 from cli.label_counts import label_counts
+from cli.later_site import AS_IN_ITS_RUN, show_lacking, show_page, told
 from cli.reading import reads_a_file
 from common.node_config import NodeConfig
 
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from client.joining import Joined
 
 _DEFAULTS = {name: field.default for name, field in NodeConfig.model_fields.items()}
-AS_IN_ITS_RUN = "as the bundle's run"
-LISTED = 10
 
 
 @reads_a_file
@@ -68,7 +64,7 @@ def join(
 
     given = {"output": output, "unlabelled": unlabelled, "max-padded": max_padded}
     screen = console()
-    with stops(), _told(screen) as tell:
+    with stops(), told(screen) as tell:
         joined = join_site(
             bundle,
             site,
@@ -80,17 +76,6 @@ def join(
     summarise(joined, out, screen, report=report)
 
 
-@contextmanager
-def _told(screen: Console) -> Iterator[Callable[[str], None]]:
-    """Shows steps: the present one on a terminal, a line for each elsewhere."""
-    started = time.monotonic()
-    if screen.is_terminal:
-        with screen.status("reading the bundle") as status:
-            yield lambda text: status.update(escape(text))
-        return
-    yield lambda text: screen.print(f"[{time.monotonic() - started:6.1f} s] {text}", markup=False)
-
-
 def summarise(joined: "Joined", out: Path, screen: Console, *, report: bool) -> None:
     """Say what was done with the cells, what was not, and where the results are."""
     n_cells, n_shifted = joined.counts["n_cells"], joined.counts["n_shifted"]
@@ -99,13 +84,7 @@ def summarise(joined: "Joined", out: Path, screen: Console, *, report: bool) -> 
         f"{n_shifted:,} of them shifted to the references of run {escape(joined.run)} "
         f"({joined.n_genes:,} genes)"
     )
-    if joined.n_padded_vocabulary:
-        screen.print(
-            f"[yellow]not in the file[/]: {len(joined.padded_genes):,} of the "
-            f"{joined.n_genes:,} genes of the model, "
-            f"{joined.n_padded_vocabulary:,} of the {joined.n_vocabulary:,} of its vocabulary; "
-            f"they count as zeros{escape(_listed(joined.padded_genes))}"
-        )
+    show_lacking(joined, "syncytium", screen)
     for cell_type, n_cells in joined.unshifted.items():
         screen.print(
             f"[yellow]not shifted[/] {escape(cell_type)}: {n_cells:,} cells, the bundle has no "
@@ -124,15 +103,4 @@ def summarise(joined: "Joined", out: Path, screen: Console, *, report: bool) -> 
             "types alike?[/]"
         )
     screen.print(f"corrected cells: {shown(out / 'corrected.h5ad')}", markup=False)
-    if joined.page_fault:
-        text = f"there is no report: {joined.page_fault}"
-        screen.print(text, style="yellow", markup=False)
-    elif report:
-        screen.print(f"report: {shown(out / 'report.html')}", markup=False)
-
-
-def _listed(genes: tuple[str, ...]) -> str:
-    if not genes:
-        return ""
-    more = f" and {len(genes) - LISTED:,} more" if len(genes) > LISTED else ""
-    return f" ({', '.join(genes[:LISTED])}{more}; all in uns['syncytium']['padded_genes'])"
+    show_page(joined.page_fault, out, screen, report=report)

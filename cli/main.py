@@ -9,6 +9,7 @@ from cli.demo import demo
 from cli.evaluate import evaluate
 from cli.join import join
 from cli.keys import keys
+from cli.label import label
 from cli.policy import policy
 from cli.report import report
 from cli.run import run
@@ -21,5 +22,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, check, split, run, evaluate, report, join, policy, keys, certs):
+for _command in (demo, check, split, run, evaluate, report, join, label, policy, keys, certs):
     app.command()(_command)

@@ -42,6 +42,7 @@ def report_of_run(folder: Path, screen: Console, *, draw: bool) -> None:
 
 def show_report(folder: Path, screen: Console) -> None:
     """Write ``report.html`` and say where it is and what it took."""
+    from report.label_page import is_labelled, write_label_page
     from report.run_page import write_run_page
     from report.site_page import is_site, write_site_page
 
@@ -50,6 +51,8 @@ def show_report(folder: Path, screen: Console) -> None:
     def write() -> Path:
         if is_site(folder):
             return write_site_page(folder)
+        if is_labelled(folder):
+            return write_label_page(folder)
         return write_run_page(folder, pictures=True)
 
     if screen.is_terminal:

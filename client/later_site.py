@@ -14,14 +14,18 @@ from client.model import model_at
 from client.site import Site
 from common.bundle import Bundle
 from common.config import RunConfig
+from common.data.h5ad import H5ad
 from common.data.padding import Padding, allowed_padding
 from common.errors import DiskError, InputError
 from common.node_config import NodeConfig
 from common.policy import SitePolicy
 from common.presets import Preset
+from report.label_page import LABELLED
 from report.site_page import CORRECTED
 
 Tell = Callable[[str], None]
+# A folder has one of them: its report.html tells of it.
+RESULTS = (CORRECTED, LABELLED)
 MEND = "make room or give another folder"
 
 
@@ -59,6 +63,7 @@ def later_site(
     settings: dict[str, Any],
     reading: dict[str, Any],
     tell: Tell,
+    needs_types: bool = True,
 ) -> Iterator[LaterSite]:
     """Check the bundle, the file and the output folder before anything is computed.
 
@@ -79,6 +84,9 @@ def later_site(
         Entries of the site's node config: how the file is read, and the device.
     tell
         Is told each step.
+    needs_types
+        Without it the file need not have the column of cell types, unless ``reading`` names it;
+        "" there reads none.
 
     Raises
     ------
@@ -92,14 +100,20 @@ def later_site(
     bundle = Bundle.load(bundle_dir, task)
     if not file.is_file():
         raise InputError(f"there is no file {file}")
-    if (out / CORRECTED).exists():
-        raise InputError(
-            f"{out / CORRECTED} exists and is left as it is: give another folder, or remove it"
-        )
+    for result in (out / name for name in RESULTS):
+        if result.exists():
+            raise InputError(
+                f"{result} exists and is left as it is: give another folder, or remove it"
+            )
     config = RunConfig.parse({**bundle.card["settings"], **settings}, where="settings")
     with _scratch(out) as cache:
         node = {"data-path": str(file), "output-dir": str(out), "cache-dir": str(cache)}
+        types = reading.get("cell-type-key")
+        if not needs_types and types == "":
+            reading = {key: value for key, value in reading.items() if key != "cell-type-key"}
         node = NodeConfig.parse({**node, **reading}, where="settings")
+        if not needs_types:
+            node = _with_types_if_any(node, types)
         site = Site(config, node, SitePolicy(), simulated=False)
         tell(f"reading {file}")
         try:
@@ -111,12 +125,20 @@ def later_site(
             site.drop_cache()
 
 
+def _with_types_if_any(node: NodeConfig, named: str | None) -> NodeConfig:
+    """Types of the column that was named; of the default one if none was and the file has it."""
+    default = node.cell_type_key
+    if named or (named is None and default in H5ad.open(node.data_path).obs.columns):
+        return node
+    return node.model_copy(update={"cell_type_key": ""})
+
+
 @contextlib.contextmanager
 def _scratch(out: Path) -> Iterator[Path]:
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".join-", dir=out)
+        folder = tempfile.TemporaryDirectory(prefix=".later-", dir=out)
     except OSError as error:
         raise DiskError(out, error, mend=MEND) from error
     try:

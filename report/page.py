@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from report.templates.label_page import LABEL_PAGE
 from report.templates.parts import FRAME, PARTS
 from report.templates.run_classification import RUN_CLASSIFICATION
 from report.templates.run_details import RUN_DETAILS
@@ -27,6 +28,7 @@ TEMPLATES = {
     "run_evaluation": RUN_EVALUATION,
     "run_details": RUN_DETAILS,
     "site": SITE_PAGE,
+    "label": LABEL_PAGE,
 }
 
 
@@ -46,6 +48,7 @@ def render(template: str, **values: Any) -> str:
         "bytes": lambda value: in_bytes(value).replace(" ", "\u00a0"),
         "duration": lambda value: duration(value).replace(" ", "\u00a0"),
         "moment": moment,
+        "percent": percent,
         "number": lambda value: f"{value:,}",
         "score": lambda value: "–" if value is None else f"{value:.3f}",
         "score2": lambda value: "–" if value is None else f"{value:.2f}",
@@ -87,6 +90,14 @@ def in_bytes(value: float) -> str:
         if value >= size:
             return f"{value / size:,.1f} {unit}"
     return f"{value:,.0f} B"
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1; what is not all is not called 100 %, nor what is not nothing 0 %."""
+    if 0 < share < 0.005:
+        return "< 1\u00a0%"
+    shown = round(100 * share)
+    return "> 99\u00a0%" if shown == 100 and share < 1 else f"{shown}\u00a0%"
 
 
 def duration(seconds: float) -> str:

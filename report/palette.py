@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c7a3d", "#7b4ab5")
 OTHERS = "#8e939c"
+# From unsure to sure: two hues, not light and dark, of which one would vanish on either page.
+STEPS = ("#d55e00", "#e69f00", "#a39b78", "#56b4e9", "#0072b2")
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:

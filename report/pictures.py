@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ N_PCS = 20
 UNLABELLED = "without a type"
 # So many groups get a colour of their own where their names do not stand on the picture.
 COLOURED = 8
+_TITLES = {BEFORE: "Before"}
 # So many names fit on a picture; of more there are numbers.
 NAMED = 10
 
@@ -100,47 +102,79 @@ def make_pictures(
     for name, parts in matrices.items():
         components = principal_components(np.concatenate(parts), N_PCS, seed)
         points[name] = scatter.scaled(umap_layout(components, seed))
-    rows = [_row(by, values, points, by in named, seen, seed) for by, values in groups.items()]
+    rows = [
+        coloured(
+            by,
+            values,
+            {_TITLES.get(matrix, f"After: {matrix}"): at for matrix, at in points.items()},
+            named=by in named,
+            seen={
+                _TITLES.get(matrix, f"After: {matrix}"): text
+                for matrix, text in seen.get(by, {}).items()
+            },
+            seed=seed,
+        )
+        for by, values in groups.items()
+    ]
     seconds = time.perf_counter() - start
     n_shown = len(next(iter(points.values())))
     settings = f"Up to {N_PCS} principal components of each matrix; {SETTINGS}; seed {seed}"
     return Pictures(rows, n_shown, n_cells, seconds, settings)
 
 
-def _row(
+def coloured(
     by: str,
     values: np.ndarray,
     points: Mapping[str, np.ndarray],
+    *,
     named: bool,
-    seen: Mapping[str, Mapping[str, str]],
     seed: int,
+    seen: Mapping[str, str] = MappingProxyType({}),
+    colours: Mapping[str, str] | None = None,
+    rest: str = UNLABELLED,
 ) -> Row:
-    values = np.array([UNLABELLED if v is None else str(v) for v in values], dtype=object)
+    """Pictures of the same cells in the same colours.
+
+    Parameters
+    ----------
+    by
+        What the colours are of.
+    values
+        (n_cells,) names, None where a cell has none, which is told as ``rest``.
+    points
+        (n_cells, 2) by the picture's title.
+    named
+        Whether the names stand on the pictures.
+    seen
+        What else is to be said of a picture, by its title.
+    colours
+        By name; None chooses them.
+    """
+    values = np.array([rest if v is None else str(v) for v in values], dtype=object)
     counts = Counter(values.tolist())
     names = sorted(counts, key=natural)
-    largest = [name for name, _ in counts.most_common() if name != UNLABELLED]
+    largest = [name for name, _ in counts.most_common() if name != rest]
     chosen = names if named else largest[:COLOURED]
-    chosen = [name for name in names if name in chosen and name != UNLABELLED]
-    colour = palette.colours(chosen)
+    chosen = [name for name in names if name in chosen and name != rest]
+    colour = colours or palette.colours(chosen)
     many = named and len(chosen) > NAMED
     marks = {name: str(i) if many else "" for i, name in enumerate(chosen, start=1)}
     legend = [Group(name, colour[name], counts[name], marks[name]) for name in chosen]
     texts = {name: marks[name] or name for name in largest if named}
-    if others := [name for name in names if name not in colour and name != UNLABELLED]:
+    if others := [name for name in names if name not in colour and name != rest]:
         what = f"{len(others)} other {by}s"
         legend.append(Group(what, palette.OTHERS, sum(counts[name] for name in others)))
-    if UNLABELLED in counts:
-        legend.append(Group(UNLABELLED, palette.OTHERS, counts[UNLABELLED]))
+    if rest in counts:
+        legend.append(Group(rest, palette.OTHERS, counts[rest]))
     of_cells = np.array([colour.get(name, palette.OTHERS) for name in values], dtype=object)
     pictures = []
-    for matrix, at in points.items():
-        title = "Before" if matrix == BEFORE else f"After: {matrix}"
+    for title, at in points.items():
         pictures.append(
             Picture(
                 title,
                 scatter.dots(at, of_cells, seed),
                 scatter.labels(at, values, texts),
-                _alt(title, by, legend, len(values), seen.get(by, {}).get(matrix, "")),
+                _alt(title, by, legend, len(values), seen.get(title, "")),
             )
         )
     return Row(f"Coloured by {by}", legend, pictures)

@@ -108,7 +108,7 @@ def read_site(file: CorrectedFile, rows: np.ndarray, cells: Gathered) -> None:
             scaled = np.clip((corrected - scaling.mean) / scaling.sd, -CLIP, CLIP)
             cells.after.setdefault(name, []).append(scaled)
     site = SiteFile.open(file.path, **file.keys)
-    cells.before.append(np.concatenate(list(_scaled(site, rows, file.panel))))
+    cells.before.append(np.concatenate(list(scaled_rows(site, rows, file.panel))))
     batches = [f"{file.site}/{batch}" for batch in site.batches[rows]]
     cells.batch.append(np.array(batches, dtype=object))
     # All labels score, those too unsure to steer as well: only confident cells would flatter.
@@ -127,7 +127,8 @@ def _rows(dataset: Any, rows: np.ndarray, block: int = 4096) -> np.ndarray:
     return np.concatenate([dataset[first : first + block][part - first] for first, part in wanted])
 
 
-def _scaled(site: SiteFile, rows: np.ndarray, panel: Panel) -> Iterator[np.ndarray]:
+def scaled_rows(site: SiteFile, rows: np.ndarray, panel: Panel) -> Iterator[np.ndarray]:
+    """Scaled expression of some cells, which ascend, in parts (n_cells_of_part, n_genes)."""
     columns = columns_of(panel.vocabulary, site.genes)
     chosen = columns_of(panel.genes, panel.vocabulary)
     for first, counts in site.iter_counts(columns):

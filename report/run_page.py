@@ -11,6 +11,7 @@ import numpy as np
 
 from common.errors import SyncytiumError
 from report import classification, page, recovery
+from report.confusion_table import ConfusionTable, confusion_table
 from report.corrected_files import corrected_files
 from report.federated_evaluation import rows, summary
 from report.label_note import label_note
@@ -133,6 +134,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "no_pictures": no_pictures,
         **_scores(evaluation),
         "scored": scored,
+        "confusion": _confusion(scored),
         "scored_summary": classification.summary(scored) if scored else [],
         "summed": record.federated,
         "summed_summary": summary(record.federated) if record.federated else [],
@@ -281,6 +283,12 @@ def _took(record: RunRecord) -> float:
         return (datetime.fromisoformat(ended).timestamp() if ended else time.time()) - start
     except (KeyError, ValueError):
         return 0.0
+
+
+def _confusion(scored: dict[str, Any] | None) -> ConfusionTable | None:
+    if not scored or not scored["evaluated"]:
+        return None
+    return confusion_table(scored["confusion_with_unknown"], scored["classes"])
 
 
 def own_version() -> str:

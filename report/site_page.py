@@ -74,13 +74,19 @@ def write_site_page(folder: Path) -> Path:
     return written
 
 
-def try_site_page(folder: Path) -> str:
-    """Make the page in a process of its own; what went wrong, "" if nothing did."""
+def try_site_page(folder: Path, module: str = "report.site_page") -> str:
+    """Make the page in a process of its own; what went wrong, "" if nothing did.
+
+    Parameters
+    ----------
+    module
+        Run with the folder, it makes the page.
+    """
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "report.site_page", str(folder)],
+            [sys.executable, "-m", module, str(folder)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             cwd=root,
             capture_output=True,

@@ -288,10 +288,10 @@ def half_copied(source, target):
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("client.corrected_file.shutil.copyfile", half_copied),
+        ("client.own_copy.shutil.copyfile", half_copied),
         ("client.corrected_file._write_chunks", full),
-        ("client.corrected_file._add_columns", full),
-        ("client.corrected_file.tempfile.mkstemp", full),
+        ("client.corrected_file.add_columns", full),
+        ("client.own_copy.tempfile.mkstemp", full),
     ],
 )
 def test_a_disk_that_is_full(tmp_path, monkeypatch, name, fault):
@@ -374,7 +374,7 @@ def test_an_old_result_stays_when_the_disk_is_full(tmp_path, monkeypatch):
     federate(tmp_path / "one", data, 3)
     shutil.copytree(tmp_path / "one/sites", tmp_path / "two/sites")
     old = (tmp_path / "two/sites/site-1/corrected.h5ad").read_bytes()
-    monkeypatch.setattr("client.corrected_file._add_columns", full)
+    monkeypatch.setattr("client.corrected_file.add_columns", full)
     with pytest.raises(SiteFailure):
         federate(tmp_path / "two", data, 3)
     assert (tmp_path / "two/sites/site-1/corrected.h5ad").read_bytes() == old

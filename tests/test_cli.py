@@ -68,29 +68,30 @@ def unwrapped(shown):
     return " ".join(shown.replace("│", " ").split())
 
 
+COMMANDS = (
+    "demo",
+    "check",
+    "split",
+    "run",
+    "evaluate",
+    "report",
+    "join",
+    "label",
+    "policy",
+    "keys",
+    "certs",
+)
+
+
 def test_help_lists_the_commands():
     done = call("--help")
     assert done.exit_code == 0
-    for command in (
-        "demo",
-        "check",
-        "split",
-        "run",
-        "evaluate",
-        "report",
-        "join",
-        "policy",
-        "keys",
-        "certs",
-    ):
+    for command in COMMANDS:
         assert f" {command} " in done.stdout
     assert call().exit_code != 0
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["demo", "check", "split", "run", "evaluate", "report", "join", "policy", "keys", "certs"],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(command):
     done = call(command, "--help")
     assert done.exit_code == 0

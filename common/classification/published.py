@@ -1,6 +1,7 @@
 """A published classifier: the bundle of a run of `classify`, written and read again."""
 
 import json
+import math
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,17 @@ from common.panel import Panel
 
 TASK = "classify"
 XGBOOST = "xgboost.json"
+# What a card raises whose classifier another version has made.
+_UNUSABLE = (
+    AttributeError,
+    ConfigError,
+    InputError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValidationError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,11 @@ class PublishedClassifier:
     threshold: float
     card: dict[str, Any]
 
+    @property
+    def terms(self) -> dict[str, Term]:
+        """Cell Ontology terms by class; may be empty."""
+        return {name: Term(**term) for name, term in self.card["terms"].items()}
+
     @classmethod
     def load(cls, folder: Path) -> "PublishedClassifier":
         """Read a bundle.
@@ -112,19 +129,26 @@ class PublishedClassifier:
         InputError
             It is damaged, of another task, or of a classifier that this version does not make.
         """
-        bundle = Bundle.load(folder, TASK)
+        return cls.of(Bundle.load(folder, TASK), folder)
+
+    @classmethod
+    def of(cls, bundle: Bundle, folder: Path) -> "PublishedClassifier":
+        """What a bundle of the task, read from ``folder``, holds; raises as :meth:`load`."""
         card = bundle.card
         try:
             labels = {key: tuple(names) for key, names in card["labels"].items()}
             vocabulary = LabelVocabulary(**labels)
             plan = _plan(card["classifier"])
             temperature, threshold = float(card["temperature"]), float(card["threshold"])
-        except (KeyError, TypeError, ValueError, ValidationError, ConfigError) as error:
+            if not (0 < temperature < math.inf and 0 <= threshold <= 1):
+                raise ValueError(f"temperature {temperature:g}, threshold {threshold:g}")
+            trained = TrainedClassifier(plan, len(vocabulary.classes), bundle.state, temperature)
+            trained.restored(len(bundle.panel.genes))
+        except _UNUSABLE as error:
             raise InputError(
                 f"{folder}: the classifier that the bundle names is not one that this version "
                 f"makes ({error}): use the version that made the bundle"
             ) from None
-        trained = TrainedClassifier(plan, len(vocabulary.classes), bundle.state, temperature)
         return cls(trained, bundle.panel, vocabulary, threshold, card)
 
 

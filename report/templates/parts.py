@@ -1,4 +1,4 @@
-"""Parts that both pages share: the frame, pictures, a track from 0 to 1, fields."""
+"""Parts that pages share: the frame, pictures, classes, a track from 0 to 1, fields."""
 
 FRAME = """
 <!doctype html>
@@ -38,7 +38,14 @@ PARTS = """
 {% for row in shown.rows %}
 <h3>{{ row.heading }}</h3>
 <div class="pair">
-{% for picture in row.pictures %}
+{% for picture in row.pictures %}{{ plot(picture) }}{% endfor %}
+</div>
+{{ legend(row.legend) }}
+{% endfor %}
+{{ how_shown(shown) }}
+{% endmacro %}
+
+{% macro plot(picture) %}
 <figure>
 <figcaption>{{ picture.title }}</figcaption>
 <div class="plot"><img src="{{ picture.png }}" alt="{{ picture.alt }}" width="900" height="720">
@@ -46,20 +53,61 @@ PARTS = """
 {% for label in picture.labels %}<text x="{{ label.x }}" y="{{ label.y }}">{{ label.text }}</text>
 {% endfor %}</svg>{% endif %}</div>
 </figure>
-{% endfor %}
-</div>
+{% endmacro %}
+
+{% macro legend(groups) %}
 <ul class="legend">
-{% for group in row.legend %}<li><svg viewBox="0 0 10 10" aria-hidden="true"><circle cx="5" cy="5"
+{% for group in groups %}<li><svg viewBox="0 0 10 10" aria-hidden="true"><circle cx="5" cy="5"
 r="5" fill="{{ group.colour }}"/></svg>{% if group.mark %}<b>{{ group.mark }}</b> {% endif %}
 {{- group.name }}
 <span class="soft">{{ group.n_cells|number }}</span></li>
 {% endfor %}</ul>
-{% endfor %}
+{% endmacro %}
+
+{% macro how_shown(shown) %}
 <p class="small soft">
 {%- if shown.n_shown < shown.n_cells %}A random {{ shown.n_shown|number }} of the
 {{ shown.n_cells|number }} cells. {% else %}All {{ shown.n_cells|number }} cells. {% endif -%}
 {{ shown.settings }}. Distances between groups in a UMAP mean little: what counts is which colours
 lie among each other. Made in {{ shown.seconds|duration }}.</p>
+{% endmacro %}
+
+{% macro by_class(classes, figures, caption) %}
+<div class="scroll" tabindex="0" role="region" aria-label="Figures by class">
+<table class="sortable">
+<caption>{{ caption }}</caption>
+<thead><tr><th scope="col">Class</th><th scope="col" class="number">Cells</th>
+<th scope="col" class="number">Recall</th><th scope="col" class="number">Precision</th>
+<th scope="col" class="number">F1</th></tr></thead>
+<tbody>{% for name in classes %}{% set i = loop.index0 %}
+<tr><th scope="row" class="name">{{ name }}</th>
+<td class="number" data-value="{{ figures.support[i] }}">{{ figures.support[i]|number }}</td>
+{% for figure in ("recall", "precision", "f1") %}
+<td class="number">{{ figures[figure][i]|score }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div>
+{% endmacro %}
+
+{% macro confusion(table, caption) %}
+<h3>Which classes are taken for which</h3>
+<p>{{ table.alt }}{% if table.told %} The most frequent others:</p>
+<ul>{% for text in table.told %}<li>{{ text }}</li>{% endfor %}</ul>{% else %}</p>{% endif %}
+<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">
+<table class="matrix">
+<caption>{{ caption }} The stronger the colour, the larger
+a share of its row; right answers are framed.
+</caption>
+<thead><tr><th scope="col">Class</th>{% for name in table.columns %}
+<th scope="col" class="number">{{ name }}</th>{% endfor %}
+<th scope="col" class="number">Cells</th></tr></thead>
+<tbody>{% for row in table.rows %}
+<tr><th scope="row" class="name">{{ row.name }}</th>
+{% for cell in row.cells %}<td class="number shade-{{ cell.shade }}{{ " right" if cell.right }}">
+{%- if cell.n_cells %}{{ cell.n_cells|number }}
+<span class="part">{{ cell.share|percent }}</span>{% else %}<span class="soft">·</span>
+{%- endif %}</td>{% endfor %}
+<td class="number">{{ row.n_cells|number }}</td></tr>
+{% endfor %}</tbody>
+</table></div>
 {% endmacro %}
 
 {% macro track(before, after) %}

@@ -1,6 +1,7 @@
 """What a run's page says of a classifier: its figures, each class, and the confusion matrix."""
 
 RUN_CLASSIFICATION = """
+{% import "parts" as parts %}
 {% macro classified() %}
 <section aria-labelledby="verdict">
 <h2 id="verdict">The classifier</h2>
@@ -26,29 +27,9 @@ coordinator could see each site's part of every sum.</p></div>
 {% for name in left_out %}<li>{{ name }}: left out</li>{% endfor %}</ul></div>
 {% endif %}
 {% if scored and scored.evaluated %}
-<div class="scroll" tabindex="0" role="region" aria-label="Figures by class">
-<table class="sortable">
-<caption>Test cells of all sites, by class</caption>
-<thead><tr><th scope="col">Class</th><th scope="col" class="number">Cells</th>
-<th scope="col" class="number">Recall</th><th scope="col" class="number">Precision</th>
-<th scope="col" class="number">F1</th></tr></thead>
-<tbody>{% for name in scored.classes %}{% set i = loop.index0 %}
-<tr><th scope="row" class="name">{{ name }}</th>
-<td class="number" data-value="{{ scored.figures.support[i] }}">
-{{- scored.figures.support[i]|number }}</td>
-{% for figure in ("recall", "precision", "f1") %}
-<td class="number">{{ scored.figures[figure][i]|score }}</td>{% endfor %}</tr>{% endfor %}</tbody>
-</table></div>
-<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">
-<table>
-<caption>Answers by true class; below the threshold a cell is unknown</caption>
-<thead><tr><th scope="col">True class</th>{% for name in scored.classes + ["unknown"] %}
-<th scope="col" class="number">{{ name }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in scored.confusion_with_unknown %}
-<tr><th scope="row" class="name">{{ (scored.classes + ["none of these"])[loop.index0] }}</th>
-{% for n in row %}<td class="number">{{ n|number if n else "·" }}</td>{% endfor %}</tr>
-{% endfor %}</tbody>
-</table></div>
+{{ parts.by_class(scored.classes, scored.figures, "Test cells of all sites, by class") }}
+{{ parts.confusion(confusion, "Test cells of all sites by true class, a row each, and answer, a
+column each; below the threshold the answer is unknown.") }}
 {% endif %}
 </section>
 {% endmacro %}

@@ -122,6 +122,15 @@ th button { font: inherit; color: inherit; background: none; border: 0; padding:
 th button::after { content: "↕"; opacity: .45; margin-left: 5px; font-weight: 400; }
 th[aria-sort=ascending] button::after { content: "↑"; opacity: 1; }
 th[aria-sort=descending] button::after { content: "↓"; opacity: 1; }
+.matrix td, .matrix th { padding: 6px 9px; }
+.matrix th:first-child { position: sticky; left: 0; background: var(--card); padding-left: 0; }
+.matrix .right { box-shadow: inset 0 0 0 2px var(--soft); }
+.matrix .part { display: block; font-size: .78rem; }
+.shade-1 { background: color-mix(in srgb, var(--accent) 7%, transparent); }
+.shade-2 { background: color-mix(in srgb, var(--accent) 14%, transparent); }
+.shade-3 { background: color-mix(in srgb, var(--accent) 22%, transparent); }
+.shade-4 { background: color-mix(in srgb, var(--accent) 32%, transparent); }
+.shade-5 { background: color-mix(in srgb, var(--accent) 42%, transparent); }
 .fields { list-style: none; margin: 0; padding: 0; min-width: 13rem; }
 .fields li { margin-bottom: 2px; line-height: 1.4; }
 .fields .soft { font-size: .84rem; }
@@ -162,6 +171,7 @@ footer { margin-top: 22px; color: var(--soft); font-size: .87rem; }
   .scores .number { white-space: nowrap; }
   th button::after { content: ""; }
   .pair { grid-template-columns: repeat(2, 1fr); }
-  .state, .note, .plot, .bar { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  .state, .note, .plot, .bar, .matrix td { -webkit-print-color-adjust: exact;
+    print-color-adjust: exact; }
 }
 """
