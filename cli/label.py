@@ -94,6 +94,11 @@ def summarise(labelled: "Labelled", out: Path, screen: Console, *, report: bool)
             f"[yellow]unknown[/]: answered with a confidence below {labelled.threshold:g}; "
             "syncytium_most_probable has the answers"
         )
+    if labelled.left_out:
+        screen.print(
+            f"[yellow]not taught[/]: {escape(', '.join(labelled.left_out))}; too few sites of the "
+            "run held them, and such cells get another answer"
+        )
     show_lacking(labelled, "syncytium_classifier", screen)
     if labelled.accuracy is not None:
         screen.print(

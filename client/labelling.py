@@ -41,6 +41,8 @@ class Labelled:
         Confidence below which a cell is unknown.
     n_genes, n_vocabulary
         Of the bundle.
+    left_out
+        Labels of the run that are no class: the classifier was not taught them.
     padded_genes, n_padded_vocabulary
         Of these, the classifier's genes that are not in the file, and how many of the vocabulary.
     n_compared, accuracy, macro_f1
@@ -55,6 +57,7 @@ class Labelled:
     n_cells: int
     counts: Mapping[str, int]
     threshold: float
+    left_out: tuple[str, ...]
     n_genes: int
     n_vocabulary: int
     padded_genes: tuple[str, ...]
@@ -159,6 +162,7 @@ def label(
             n_cells=site.file.n_cells,
             counts=answered.counts(),
             threshold=answered.threshold,
+            left_out=published.vocabulary.left_out,
             n_genes=len(bundle.panel.genes),
             n_vocabulary=len(bundle.panel.vocabulary),
             padded_genes=later.lacks.genes,

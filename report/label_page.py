@@ -50,6 +50,7 @@ def write_label_page(folder: Path) -> Path:
         "n_unknown": n_unknown,
         "answers": _answers(cells),
         "absent": [n for code, n in enumerate(cells.classes) if not (cells.answer == code).any()],
+        "left_out": [str(name) for name in cells.about["left_out_labels"]],
         "padded": [str(gene) for gene in cells.about["padded_genes"]],
         "shown": shown,
         "no_pictures": no_pictures,

@@ -364,6 +364,7 @@ def test_the_command_says_what_it_did(bundle, tmp_path):
         "done: 104 cells of later labelled by the classifier logistic of run 7 (40 genes)",
         "  A\n",
         "unknown: answered with a confidence below 0.9; syncytium_most_probable has the answers",
+        "not taught: D; too few sites of the run held them, and such cells get another answer",
         f"2 of the 60 of its vocabulary; they count as zeros ({genes[0]}, {genes[1]}; all in "
         "uns['syncytium_classifier']['padded_genes'])",
         "own labels: of 95 cells whose label the classifier knows it gives ",

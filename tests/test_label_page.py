@@ -63,6 +63,7 @@ def test_the_page_is_made_in_a_process_of_its_own_and_says_how_it_went(folder):
     assert "coloured by own label (A 60, B 50, C 45, D 12)" in text
     assert "155 cells have a label in obs[&#39;cell_type&#39;] that the classifier knows" in text
     assert "12 cells have a label that is none of its classes" in text
+    assert "as too few sites of its run held them: D." in text
     for region in ("Cells by answer", "Figures by class", "Confusion matrix"):
         assert f'tabindex="0" role="region" aria-label="{region}"' in text
     assert (out / NAME).stat().st_mode == (out / "labelled.h5ad").stat().st_mode

@@ -32,6 +32,9 @@ classifier <code>{{ about.classifier }}</code> of run <code>{{ about.run }}</cod
 {% endfor %}</tbody>
 </table></div>
 {% if absent %}<p class="small soft">No cell is answered: {{ absent|join(", ") }}.</p>{% endif %}
+{% if left_out %}<div class="note warn"><strong>Types that the classifier was not taught,</strong>
+as too few sites of its run held them: {{ left_out|join(", ") }}. Such cells get another answer,
+often a sure one.</div>{% endif %}
 {% if padded %}<div class="note warn"><strong>Genes of the classifier that the file lacks,</strong>
 which count as zeros: {{ padded|join(", ") }}</div>{% endif %}
 </section>
