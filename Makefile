@@ -60,6 +60,9 @@ bench: install
 	$(BIN)/python -m bench.scenarios $(DATA)
 	$(BIN)/python -m bench.joining $(DATA)
 	$(BIN)/python -m bench.federated_evaluation $(DATA)
+	$(BIN)/python -m bench.classification conf/classify-as-is.toml $(DATA)
+	$(BIN)/python -m bench.classification conf/classify-intra.toml $(DATA)
+	$(BIN)/python -m bench.classification conf/classify-inter.toml $(DATA) --seeds 1
 
 # Reference pages that are made from the code: docs/settings.md, docs/wire.md.
 docs: install

@@ -5,10 +5,12 @@ alike or with skewed labels; *as-is* takes each batch as a site; *inter* lets ea
 the test set of a classifier that the others train. The test cells are taken out before anything is
 chosen or trained; stopping, temperature and threshold are set on validation cells of the sites.
 
-`python -m bench.classification conf/classify-as-is.toml DATA_DIR [--seeds N] [--models A,B]`.
+`python -m bench.classification conf/classify-as-is.toml DATA_DIR [--seeds N] [--models A,B]
+[--datasets A,B] [--ways federated,pooled,local]`. What an earlier run measured stays beside it.
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -20,23 +22,27 @@ from typing import Any
 
 import anndata
 import numpy as np
-import torch
 
+from bench.classification_claims import claims_of
 from bench.in_process import run_in_process
-from bench.report import keep
+from bench.report import RESULTS, keep
+from client.labelling import label
+from common.classification.answered import ABOUT, PROBABILITIES
 from common.classification.figures import Figures, figures_of
-from common.classification.labelling import probabilities_of
-from common.classification.published import PublishedClassifier
 from common.classification.site_sums import site_sums
 from common.data.deal import deal_cells
 from common.data.reader import SiteFile
 from common.data.stratified import stratified_parts
 from common.errors import SyncytiumError
+from report.label_page import LABELLED
 from report.run_record import json_lines
 
 TEST_SHARE = 0.2
 WAYS = ("federated", "pooled", "local")
-ALONE = {"secure-sum": "off", "min-sites": 1}
+READING = {"report": False, "device": "cpu"}
+# Masks cancel to the bit (tests/test_strategies.py): plain sums give the same, sooner.
+PLAIN = {"secure-sum": "off"}
+ALONE = {"min-sites": 1}
 # One label of one site is what a comparison with pooled training needs, and no study would allow.
 EVERY_LABEL = {"label-sites": 1}
 
@@ -86,28 +92,28 @@ def trained(sites: dict[str, anndata.AnnData], settings: dict[str, Any], folder:
     for name, cells in sites.items():
         cells.copy().write_h5ad(data / f"{name}.h5ad")
     alone = ALONE if len(sites) == 1 else {}
-    run_in_process(out, data, {"task": "classify", "test-share": 0.0, **settings, **alone})
+    run_in_process(out, data, {"task": "classify", "test-share": 0.0, **PLAIN, **settings, **alone})
     return out
 
 
 def scored(bundle: Path, test: Path, classes: list[str]) -> Figures:
     """The figures of a classifier on the test cells; it may not know all their labels."""
-    published = PublishedClassifier.load(bundle)
-    file = SiteFile.open(test)
-    own = probabilities_of(file, published, torch.device("cpu"), 0.5)
-    known = [classes.index(name) for name in published.vocabulary.classes]
-    probabilities = np.zeros((len(own), len(classes)))
-    probabilities[:, known] = own
-    truth = np.array([classes.index(name) for name in file.cell_types])
+    out = bundle.parent / "labelled"
+    label(bundle, test, out, settings={"max-padded": 0.5}, reading=READING)
+    labelled = anndata.read_h5ad(out / LABELLED)
+    known = [classes.index(name) for name in labelled.uns[ABOUT]["classes"]]
+    probabilities = np.zeros((labelled.n_obs, len(classes)))
+    probabilities[:, known] = labelled.obsm[PROBABILITIES]
+    truth = np.array([classes.index(name) for name in labelled.obs["cell_type"]])
     sums = site_sums(probabilities, truth)
     return figures_of(sums["confusion"], sums["calibration"])
 
 
-def constant(label: str, test: Path, classes: list[str]) -> Figures:
+def constant(name: str, test: Path, classes: list[str]) -> Figures:
     """The figures of a site with one label, which it gives to every cell."""
     truth = np.array([classes.index(name) for name in SiteFile.open(test).cell_types])
     probabilities = np.zeros((len(truth), len(classes)))
-    probabilities[:, classes.index(label)] = 1
+    probabilities[:, classes.index(name)] = 1
     sums = site_sums(probabilities, truth)
     return figures_of(sums["confusion"], sums["calibration"])
 
@@ -165,14 +171,19 @@ def main() -> None:
     parser.add_argument("experiment", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--full", action="store_true", help="5 seeds, and all numbers of sites")
     parser.add_argument("--models", default="")
     parser.add_argument("--datasets", default="")
     parser.add_argument("--ways", default=",".join(WAYS))
     given = parser.parse_args()
     experiment = tomllib.loads(given.experiment.read_text())
+    if given.full:
+        given.seeds = 5
+        experiment["sites"] = experiment.get("full-sites", [])
     models = [name for name in given.models.split(",") if name] or list(experiment["models"])
     datasets = [name for name in given.datasets.split(",") if name] or experiment["datasets"]
-    rows: list[dict[str, Any]] = []
+    name = given.experiment.stem.replace("-", "_")
+    rows = kept_rows(name)
     for dataset in datasets:
         data = anndata.read_h5ad(given.data / f"{dataset}.h5ad")
         data.obs = data.obs[["batch", "cell_type"]].astype(str)
@@ -182,10 +193,25 @@ def main() -> None:
                     settings = {"classifier": model, "seed": seed, **experiment["models"][model]}
                     about = {"dataset": dataset, "case": case.name, "seed": seed, "model": model}
                     found = compare(case, settings, tuple(given.ways.split(",")))
-                    rows.append({**about, **found})
+                    rows[tuple(about.values())] = {**about, **found}
                     print(*about.values(), *_short(found), flush=True)
-    name = given.experiment.stem.replace("-", "_")
-    keep(name, {"experiment": experiment, "means": means(rows), "rows": rows})
+    mean = means(list(rows.values()))
+    keep(
+        name,
+        {
+            "experiment": {**experiment, **PLAIN},
+            "means": mean,
+            "rows": list(rows.values()),
+            "claims": claims_of(experiment["setting"], mean),
+        },
+    )
+
+
+def kept_rows(name: str) -> dict[tuple, dict[str, Any]]:
+    """The rows of an earlier run: classifiers are measured one after the other."""
+    path = RESULTS / f"{name}.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    return {tuple(row[key] for key in ("dataset", "case", "seed", "model")): row for row in rows}
 
 
 def _short(found: dict[str, Any]) -> Iterator[str]:
