@@ -12,7 +12,14 @@ from common.config_correct import CorrectSettings
 from common.errors import ConfigError
 from common.registry import did_you_mean
 from common.settings import READING, Device, ReadingSettings, kebab
-from common.strategy_names import OF_PRESET, READS, ROBUST, SETTINGS, StrategyName
+from common.strategy_names import (
+    OF_CLASSIFIER,
+    OF_PRESET,
+    READS,
+    ROBUST,
+    SETTINGS,
+    StrategyName,
+)
 from common.wire import PHASES
 
 SIMULATION_KEYS = ("data", "device", *map(kebab, READING))
@@ -105,7 +112,9 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings):
 
     @property
     def strategy_name(self) -> StrategyName:
-        """The strategy of the run, its preset's where it names none."""
+        """The strategy of the run; its preset's or its classifier's where it names none."""
+        if self.task == "classify":
+            return self.strategy or OF_CLASSIFIER.get(self.classifier, "fedsgd")
         return self.strategy or OF_PRESET[self.preset]
 
     def other_tasks(self) -> dict[str, Any]:
