@@ -26,6 +26,7 @@ PHASES = {
     "labels": "agreeing on labels",
     "class_counts": "counting cells by class",
     "marker_genes": "genes that tell classes apart",
+    "fixed_values": "sending what training does not change",
     "classifier_fit": "training",
     "linear_gradient": "training",
     "bin_counts": "choosing bins of expression",
