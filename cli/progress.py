@@ -31,6 +31,7 @@ PHASES = {
     "linear_gradient": "training",
     "bin_counts": "choosing bins of expression",
     "tree_sums": "growing trees",
+    "bagged_trees": "growing trees",
     "temperature": "calibrating",
     "confidences": "a threshold for unknown",
     "held_out": "scoring on test cells",
@@ -41,7 +42,7 @@ PHASES = {
 }
 
 # Of these a run has many rounds.
-TRAINING = ("fit", "classifier_fit", "linear_gradient", "tree_sums")
+TRAINING = ("fit", "classifier_fit", "linear_gradient", "tree_sums", "bagged_trees")
 
 
 class _Lines:

@@ -194,6 +194,12 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings):
                 "strategy = fedsgd: batch norm in preset = fedscgen sees the cells of one site "
                 "alone, so that no step is one on all cells; take fedavg, or preset = default"
             )
+        if self.forest == "bagging" and self.secure_sum != "off":
+            faults.append(
+                f"forest = bagging joins the trees of single sites, which secure-sum = "
+                f"{self.secure_sum} hides from the coordinator; take forest = joint, or secure-sum "
+                "= off if every site may show its trees"
+            )
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -63,6 +63,11 @@ class ClassifySettings(Settings):
         description="share of the right answers on validation cells that stay above the "
         "confidence below which a cell is unknown; 0 = no cell is",
     )
+    forest: Literal["joint", "bagging"] = Field(
+        "joint",
+        description="xgboost: trees of all sites' sums, or every site's own, which secure-sum = "
+        "off alone lets the coordinator see",
+    )
     max_depth: int = Field(0, ge=0, le=12, description="xgboost: levels of splits")
     gene_share: float = Field(
         0.0, ge=0, le=1, description="xgboost: genes that a round may split on, drawn anew"

@@ -90,6 +90,19 @@ CLASSIFICATION = {
         times=0,
         may_lose=False,
     ),
+    "bagged_trees": Phase(
+        "xgboost, forest = bagging: a round of trees that a site grows by itself; never masked, "
+        "only with secure-sum = off",
+        {
+            "trees": Masked(
+                "thresholds, values and genes of its trees, packed", "trees x nodes x 2", ring=True
+            ),
+            "n_validation": Masked("validation cells", "", integer=True),
+            "validation_loss": Masked("validation cells x loss", "", MAX_LOSS, wide=True),
+        },
+        train=True,
+        times=0,
+    ),
     "temperature": Phase(
         "at which temperature validation cells are classified as surely as rightly",
         {"losses": Masked("validation cells x loss", "temperatures", MAX_LOSS, wide=True)},

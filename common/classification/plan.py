@@ -101,7 +101,7 @@ def _require_read(config: RunConfig, fitted: Fitted) -> None:
     """Refuse settings that would do nothing."""
     keys: tuple[str, ...] = ()
     if fitted != "trees":
-        keys += OF_TREES
+        keys += (*OF_TREES, "forest")
     if fitted != "network" or config.strategy_name == "fedsgd":
         keys += OF_LOCAL_TRAINING
     if fitted != "network":

@@ -35,6 +35,7 @@ from common.models.state import State, state_of
 from common.panel import Panel
 from report.classification import FILE
 from server import preparation
+from server.bagged_trees import BaggedTreeRounds
 from server.federation import Federation
 from server.linear import LinearRounds
 from server.pretrained import checkpoint_folder, pretrained
@@ -155,7 +156,8 @@ class Classify:
         if self.plan.fitted == "linear":
             return LinearRounds(*shared).train()
         if self.plan.fitted == "trees":
-            return TreeRounds(*shared, seed=self.config.seed).train()
+            rounds_of = BaggedTreeRounds if self.config.forest == "bagging" else TreeRounds
+            return rounds_of(*shared, seed=self.config.seed).train()
         state = self._initial(panel, counts, asked)
         plan, size = self.plan, (len(panel.genes), len(counts))
         exchanged, self.fixed = split_values(state, exchanged_names(plan.name, plan.shape, *size))
