@@ -2,10 +2,12 @@
 
 import json
 
+import anndata
 import numpy as np
 import pytest
 import torch
 
+from client.labelling import label
 from common.classification.published import PublishedClassifier
 from common.errors import ConfigError, GeneError, SyncytiumError
 from common.models.classifiers.geneformer_checkpoint import load_checkpoint
@@ -109,6 +111,11 @@ def test_a_stopped_run_goes_on_without_the_folder(tmp_path):
     whole, own = (PublishedClassifier.load(tmp_path / k / "bundle") for k in ("whole", "out"))
     assert own.trained.plan == whole.trained.plan
     assert own.trained.plan.shape.trained == ("head", "layers.2")
+    # Nor does a later site need it.
+    how = {"settings": {}, "reading": {"report": False}}
+    label(tmp_path / "out/bundle", data / "site-1.h5ad", tmp_path / "labelled", **how)
+    labelled = anndata.read_h5ad(tmp_path / "labelled/labelled.h5ad")
+    assert labelled.obsm["syncytium_probabilities"].shape == (labelled.n_obs, 3)
     for name, value in whole.trained.state.items():
         np.testing.assert_array_equal(own.trained.state[name], value)
 

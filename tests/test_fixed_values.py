@@ -1,5 +1,7 @@
 """What no training changes reaches a site once; rounds send and return the rest alone."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from tests.classified import classify, labelled_sites
 from tests.flower_replies import reply_of
 from tests.in_process import InProcessGrid, Stopped, stopping
 from tests.small_sites import lines, write_sites
+from tests.test_lost_sites import losing
 
 VALUES = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
 MODEL_PHASES = ("classifier_fit", "temperature", "confidences", "held_out")
@@ -140,6 +143,28 @@ def test_a_site_that_lost_its_cache_says_so_and_a_resumed_run_sends_it_anew(tmp_
     whole, own = (PublishedClassifier.load(tmp_path / k / "bundle") for k in ("whole", "out"))
     for name, value in whole.trained.state.items():
         np.testing.assert_array_equal(own.trained.state[name], value)
+
+
+@pytest.mark.parametrize("phase", ["fixed_values", "classifier_fit"])
+def test_a_site_that_comes_back_without_its_cache_gets_them_again(tmp_path, sent, phase):
+    data = write_sites(tmp_path / "data", labelled_sites())
+    settings = {"classifier": "transformer", "rounds": 2}
+    classify(tmp_path / "whole", data, 3, **settings)
+    sent.clear()
+    lose = losing(phase, 2, [1])
+
+    def tamper(message):
+        answer = lose(message)
+        if answer is not message:
+            shutil.rmtree(tmp_path / "out/sites/site-2/cache")
+        return answer
+
+    run = classify(tmp_path / "out", data, 3, tamper=tamper, on_site_error="wait", **settings)
+    assert run["status"] == "finished"
+    assert [node for p, node, _ in sent if p == "fixed_values"] == [1, 2, 3] * 2
+    whole, own = (PublishedClassifier.load(tmp_path / k / "bundle") for k in ("whole", "out"))
+    for name, value in whole.trained.state.items():
+        np.testing.assert_allclose(own.trained.state[name], value, atol=1e-5)
 
 
 def test_a_site_that_keeps_other_values_is_found_out():
