@@ -13,8 +13,8 @@ from common.errors import ConfigError, GeneError, SyncytiumError
 from common.models.classifiers.geneformer_checkpoint import load_checkpoint
 from strategies.records import content_bytes
 from tests.bert_folders import SPECIAL, bert_config, bert_values, write_folder
-from tests.classified import PooledCells, classify, labelled_sites, plan_of
-from tests.in_process import InProcessGrid, Stopped, stopping
+from tests.classified import SMALL, PooledCells, classify, labelled_sites, plan_of
+from tests.in_process import InProcessGrid, Stopped, run_in_process, stopping
 from tests.small_sites import N_GENES, leftovers, lines, run_json, write_sites
 
 GENES = [f"G{i}" for i in range(N_GENES)]
@@ -118,6 +118,28 @@ def test_a_stopped_run_goes_on_without_the_folder(tmp_path):
     assert labelled.obsm["syncytium_probabilities"].shape == (labelled.n_obs, 3)
     for name, value in whole.trained.state.items():
         np.testing.assert_array_equal(own.trained.state[name], value)
+
+
+def test_real_sites_send_masked_sums_and_a_hash_of_what_they_keep(tmp_path):
+    data, folder = write_sites(tmp_path / "data", labelled_sites()), checkpoint(tmp_path / "c")
+    nodes = [
+        {"data-path": str(data / f"site-{i}.h5ad"), "output-dir": str(tmp_path / f"{i}")}
+        for i in (1, 2, 3)
+    ]
+    settings = {"classifier": "transformer", "checkpoint": str(folder), "min_sites": 3}
+    run_in_process(tmp_path / "out", 3, node_configs=nodes, rounds=2, **SMALL, **settings)
+    sent = [
+        line
+        for line in lines(tmp_path / "1/outbox.jsonl")
+        if line["phase"] in ("fixed_values", "classifier_fit")
+    ]
+    phases = [line["phase"] for line in sent]
+    assert phases == ["fixed_values", "classifier_fit", "classifier_fit"]
+    assert [f["field"] for f in sent[0]["fields"]] == ["kept"]
+    published = PublishedClassifier.load(tmp_path / "out/bundle")
+    n_values = sum(published.trained.state[name].size for name in exchanged(published))
+    fields = {field["field"]: field for field in sent[1]["fields"]}
+    assert (fields["update"]["shape"], fields["update"]["visibility"]) == ([n_values], "masked")
 
 
 @pytest.mark.parametrize(
