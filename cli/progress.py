@@ -26,10 +26,12 @@ PHASES = {
     "labels": "agreeing on labels",
     "class_counts": "counting cells by class",
     "marker_genes": "genes that tell classes apart",
+    "fixed_values": "sending what training does not change",
     "classifier_fit": "training",
     "linear_gradient": "training",
     "bin_counts": "choosing bins of expression",
     "tree_sums": "growing trees",
+    "bagged_trees": "growing trees",
     "temperature": "calibrating",
     "confidences": "a threshold for unknown",
     "held_out": "scoring on test cells",
@@ -40,7 +42,7 @@ PHASES = {
 }
 
 # Of these a run has many rounds.
-TRAINING = ("fit", "classifier_fit", "linear_gradient", "tree_sums")
+TRAINING = ("fit", "classifier_fit", "linear_gradient", "tree_sums", "bagged_trees")
 
 
 class _Lines:

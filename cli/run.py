@@ -113,7 +113,8 @@ def execute(
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
     if superlink is None:
         # Of files that are here, where the coordinator is.
-        given = {key: value for key in ("model", "ontology") if (value := getattr(config, key))}
+        keys = ("model", "ontology", "checkpoint")
+        given = {key: value for key in keys if (value := getattr(config, key))}
         paths = {key: str(Path(path).expanduser().absolute()) for key, path in given.items()}
         config = RunConfig.parse({**config.flat(), **paths}, where=where)
     federation_config: dict[str, float] = {}

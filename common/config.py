@@ -12,7 +12,14 @@ from common.config_correct import CorrectSettings
 from common.errors import ConfigError
 from common.registry import did_you_mean
 from common.settings import READING, Device, ReadingSettings, kebab
-from common.strategy_names import OF_PRESET, READS, ROBUST, SETTINGS, StrategyName
+from common.strategy_names import (
+    OF_CLASSIFIER,
+    OF_PRESET,
+    READS,
+    ROBUST,
+    SETTINGS,
+    StrategyName,
+)
 from common.wire import PHASES
 
 SIMULATION_KEYS = ("data", "device", *map(kebab, READING))
@@ -105,7 +112,9 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings):
 
     @property
     def strategy_name(self) -> StrategyName:
-        """The strategy of the run, its preset's where it names none."""
+        """The strategy of the run; its preset's or its classifier's where it names none."""
+        if self.task == "classify":
+            return self.strategy or OF_CLASSIFIER.get(self.classifier, "fedsgd")
         return self.strategy or OF_PRESET[self.preset]
 
     def other_tasks(self) -> dict[str, Any]:
@@ -184,6 +193,12 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings):
             faults.append(
                 "strategy = fedsgd: batch norm in preset = fedscgen sees the cells of one site "
                 "alone, so that no step is one on all cells; take fedavg, or preset = default"
+            )
+        if self.forest == "bagging" and self.secure_sum != "off":
+            faults.append(
+                f"forest = bagging joins the trees of single sites, which secure-sum = "
+                f"{self.secure_sum} hides from the coordinator; take forest = joint, or secure-sum "
+                "= off if every site may show its trees"
             )
         if faults:
             raise ValueError("; ".join(faults))

@@ -37,6 +37,16 @@ class ClassifySettings(Settings):
         description="absolute path of a CSV file at the coordinator that maps labels to Cell "
         "Ontology terms; '' = none",
     )
+    checkpoint: str = Field(
+        "",
+        description="transformer: absolute path of a folder at the coordinator with a checkpoint "
+        "of Geneformer's form, to train on from; '' = from scratch",
+    )
+    trained_layers: str = Field(
+        "",
+        description="checkpoint: parts that are trained and exchanged, as 'layers.5,pooler,head', "
+        "or 'all'; '' = the last two layers, the pooler and the head",
+    )
     class_weights: Literal["", "none", "balanced", "sqrt", "effective"] = Field(
         "", description="of a cell in the loss, from the masked counts of its class"
     )
@@ -53,10 +63,42 @@ class ClassifySettings(Settings):
         description="share of the right answers on validation cells that stay above the "
         "confidence below which a cell is unknown; 0 = no cell is",
     )
+    forest: Literal["joint", "bagging"] = Field(
+        "joint",
+        description="xgboost: trees of all sites' sums, or every site's own, which secure-sum = "
+        "off alone lets the coordinator see",
+    )
     max_depth: int = Field(0, ge=0, le=12, description="xgboost: levels of splits")
     gene_share: float = Field(
         0.0, ge=0, le=1, description="xgboost: genes that a round may split on, drawn anew"
     )
+
+    @property
+    def trained_parts(self) -> tuple[str, ...] | None:
+        """Of a checkpoint: parts to train, none for all of it; None for its own choice."""
+        parts = tuple(part.strip() for part in self.trained_layers.split(",") if part.strip())
+        return () if parts == ("all",) else parts or None
+
+    @model_validator(mode="after")
+    def _checkpoint_is_read(self) -> Self:
+        if self.trained_layers and not self.checkpoint:
+            raise ValueError(
+                f"trained-layers = {self.trained_layers!r} without checkpoint: what begins from "
+                "scratch is trained whole; name a checkpoint, or leave it out"
+            )
+        if not self.checkpoint:
+            return self
+        if self.classifier != "transformer":
+            raise ValueError(
+                f"checkpoint = {self.checkpoint!r} with classifier = {self.classifier}: set "
+                "classifier = transformer, or leave it out"
+            )
+        if self.classifier_form != "published":
+            raise ValueError(
+                f"classifier-form = {self.classifier_form} with a checkpoint, which says the "
+                "network's form itself: leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _some_cells_train(self) -> Self:

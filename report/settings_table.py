@@ -52,4 +52,6 @@ def _classifier(config: RunConfig) -> dict[str, Any]:
 
     plan = classifier_plan(config)
     values = plan.values
-    return {"classifier": plan.name, "form": plan.form, **values["shape"], **values["training"]}
+    # A checkpoint's shape is its own.
+    shape = {"form": plan.form, **values["shape"]} if not config.checkpoint else {}
+    return {"classifier": plan.name, **shape, **values["training"]}

@@ -8,10 +8,12 @@ from flwr.app import Message
 
 from common.config import RunConfig
 from common.errors import SiteLost
+from common.fixed_values import Values
 from common.secure.by_name import coordinator_sum
 from common.session import session_name
 from server.federation import Federation
 from server.keys import exchange_keys
+from strategies.fixed_values import FixedValues
 from strategies.secure_sum import SecureSum, Summed
 
 logger = logging.getLogger("syncytium.server")
@@ -46,6 +48,21 @@ class Session:
         self.run_id = run_id
         self._number = 0
         self._sums = coordinator_sum(config)
+        self._fixed: Values = {}
+        self._kept_in = -1
+
+    def keep(self, fixed: Values) -> None:
+        """Let the sites keep values that the phases to come name by their hash.
+
+        They are sent with the next phase, and again to sites that come back: those may be without
+        their disks.
+        """
+        self._fixed, self._kept_in = fixed, -1
+
+    def _send_fixed(self) -> None:
+        if self._fixed and self._kept_in != self._number:
+            self.federation.run(FixedValues(self._fixed))
+            self._kept_in = self._number
 
     def begin(self) -> None:
         """Exchange keys, in the place of any before."""
@@ -106,6 +123,7 @@ class Session:
             if self.config.on_site_error == "continue" and self.config.readmit:
                 self._readmit()
             try:
+                self._send_fixed()
                 phase = make()
                 return phase, *self.federation.run_with_reply(phase, round_)
             except SiteLost:

@@ -10,11 +10,10 @@ import numpy as np
 from common.boosting.bins import BinEdges, chosen_edges, public_grid
 from common.boosting.forest import Forest
 from common.boosting.forest_state import forest_of, state_of_forest
-from common.boosting.grower import Boosting, Grower
+from common.boosting.grower import Grower
 from common.boosting.request import Request
-from common.boosting.splits import Rules
-from common.classification.class_weights import class_weights
 from common.classification.plan import ClassifierPlan
+from common.classification.tree_plan import boosting_of, weights_of
 from common.errors import SecureSumError
 from common.models.state import State
 from common.panel import Panel
@@ -79,23 +78,10 @@ class TreeRounds:
         self.folder.note(n_rounds=training.rounds)
         if done == training.rounds:
             return state_of_forest(start)
-        kind = training.class_weights
-        weights = None if kind == "none" else class_weights(self.counts, kind)
-        boosting = Boosting(
-            self._rules(), training.rounds - done, self.plan.shape.gene_share, self.seed
-        )
+        boosting = boosting_of(self.plan, training.rounds - done, self.seed)
+        weights = weights_of(self.plan, self.counts)
         grower = Grower(edges, self.counts, boosting, weights, start)
         return self._grow(grower, edges, kept)
-
-    def _rules(self) -> Rules:
-        shape = self.plan.shape
-        return Rules(
-            eta=self.plan.training.learning_rate,
-            max_depth=shape.max_depth,
-            reg_lambda=shape.reg_lambda,
-            gamma=shape.gamma,
-            min_child_weight=shape.min_child_weight,
-        )
 
     def _edges(self) -> BinEdges:
         grid, kept = public_grid(), self.checkpoint.arrays("edges")
@@ -108,7 +94,7 @@ class TreeRounds:
         return BinEdges(grid, kept["kept"].astype(bool))
 
     def _grow(self, grower: Grower, edges: BinEdges, kept: dict[str, Any]) -> State:
-        patience, best = self.plan.training.patience, kept["best"]
+        best = kept["best"]
         best_loss = np.inf if kept["best_loss"] is None else kept["best_loss"]
         began, n_rounds = time.monotonic(), grower.forest.n_rounds
         self.folder.keep_rounds(n_rounds)
@@ -116,11 +102,9 @@ class TreeRounds:
         while (request := grower.request()) is not None:
             summed = self._sum(request, edges, validate=first)
             if first:
-                loss = _validation_loss(summed)
-                if loss is not None and loss < best_loss:
-                    best, best_loss = grower.forest.n_rounds, loss
-                elif patience and grower.forest.n_rounds - best >= patience:
-                    self.folder.note(stopped_early=grower.forest.n_rounds, kept_round=best)
+                loss = validation_loss(summed)
+                best, best_loss, stop = self.best_of(n_rounds, loss, best, best_loss)
+                if stop:
                     return state_of_forest(grower.forest.rounds(0, best))
             grower.step(summed.values["sums"])
             first = grower.forest.n_rounds > n_rounds
@@ -131,6 +115,18 @@ class TreeRounds:
                 began = time.monotonic()
         return state_of_forest(grower.forest)
 
+    def best_of(
+        self, n_rounds: int, loss: float | None, best: int, best_loss: float
+    ) -> tuple[int, float, bool]:
+        """Best round and its loss, with that after ``n_rounds``, and whether to stop there."""
+        patience = self.plan.training.patience
+        if loss is not None and loss < best_loss:
+            return n_rounds, loss, False
+        stop = bool(patience) and n_rounds - best >= patience
+        if stop:
+            self.folder.note(stopped_early=n_rounds, kept_round=best)
+        return best, best_loss, stop
+
     def _sum(self, request: Request, edges: BinEdges, *, validate: bool) -> Summed:
         self._n_sums += 1
         n_sites = len(self.session.federation.node_ids)
@@ -139,7 +135,7 @@ class TreeRounds:
             values={**self.asked, "validate": validate},
             arrays={
                 "trees": request.to_arrays(),
-                "edges": {"grid": edges.grid, "kept": edges.kept.astype(np.uint8)},
+                "edges": sent_edges(edges),
             },
             panel=self.panel,
             round_=self._n_sums,
@@ -170,6 +166,12 @@ class TreeRounds:
         self.checkpoint.save("trees", values, {"trained": state_of_forest(forest)})
 
 
-def _validation_loss(summed: Summed) -> float | None:
+def sent_edges(edges: BinEdges) -> dict[str, np.ndarray]:
+    """The agreed bins, as a message has them."""
+    return {"grid": edges.grid, "kept": edges.kept.astype(np.uint8)}
+
+
+def validation_loss(summed: Summed) -> float | None:
+    """The mean over validation cells, if there are any."""
     n = summed.count("n_validation")
     return float(summed.values["validation_loss"]) / n if n else None

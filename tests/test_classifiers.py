@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.config import RunConfig
 from common.errors import ConfigError
 from common.models.classifiers.build import (
     build_classifier,
@@ -17,6 +18,7 @@ from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.registry import CLASSIFIERS
 from common.models.registry import MODELS
 from common.models.state import change, load_state, moved, state_of
+from common.strategy_names import OF_CLASSIFIER
 from tests.classifier_cells import (
     FORMS,
     N_CLASSES,
@@ -183,3 +185,14 @@ def test_a_mini_batch_of_one_cell_or_one_class_is_finite(name, form):
             sum(terms.values()).backward()
             assert all(torch.isfinite(term) for term in terms.values()), terms
             assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_a_classifier_with_a_strategy_of_its_own_is_one_that_is_trained_in_rounds():
+    assert {CLASSIFIERS.get(name).fitted for name in OF_CLASSIFIER} == {"network"}
+    own = RunConfig.parse({"task": "classify", "classifier": "transformer"}, where="test")
+    assert own.strategy_name == "fedavg"
+    assert RunConfig.parse(
+        {"task": "classify", "classifier": "scdlc"}, where="t"
+    ).strategy_name == ("fedsgd")
+    with pytest.raises(ConfigError, match="local-epochs = 2: with strategy = fedsgd"):
+        RunConfig.parse(own.flat() | {"strategy": "fedsgd", "local-epochs": 2}, where="test")

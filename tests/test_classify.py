@@ -150,6 +150,9 @@ def test_boosted_trees_are_the_pooled_ones(data, tmp_path):
         ("scdlc", {"rounds": 2, "classifier_form": "simplified"}),
         ("sccdcg", {"rounds": 2}),
         ("scsmd", {"rounds": 2}),
+        ("transformer", {"rounds": 2}),
+        ("transformer", {"rounds": 2, "classifier_form": "values"}),
+        ("transformer", {"strategy": "fedsgd", "rounds": 2}),
     ],
 )
 def test_every_network_and_strategy_runs(data, tmp_path, name, settings):

@@ -11,6 +11,7 @@ from tests.small_sites import lines, write_sites
 WAYS = [
     ("logistic", {}, "linear_gradient", 12, 5e-2),
     ("actinn", {"rounds": 4}, "classifier_fit", 8, 0.0),
+    ("transformer", {"rounds": 3}, "classifier_fit", 5, 0.0),
     ("xgboost", {"rounds": 3}, "tree_sums", 14, 0.0),
     ("actinn", {"rounds": 2}, "confidences", 2, 0.0),
 ]

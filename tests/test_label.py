@@ -41,6 +41,7 @@ def runs(tmp_path_factory):
     kinds = {
         "logistic": {"rare_labels": "leave-out", "ontology": str(folder / "terms.csv")},
         "actinn": {"rounds": 12},
+        "transformer": {"rounds": 6, "local_epochs": 4, "batch_size": 32},
         "xgboost": {"rounds": 4, "label_sites": 1},
     }
     for name, settings in kinds.items():
@@ -88,7 +89,7 @@ def expected(published, data):
     return published.trained.probabilities(matrix, np.arange(data.n_obs), CPU)
 
 
-@pytest.mark.parametrize("name", ["logistic", "actinn", "xgboost"])
+@pytest.mark.parametrize("name", ["logistic", "actinn", "transformer", "xgboost"])
 def test_the_answers_of_every_kind_of_classifier(runs, file, tmp_path, name):
     done = labelled(runs / name / "bundle", file, tmp_path / "out")
     data = anndata.read_h5ad(tmp_path / "out/labelled.h5ad")

@@ -18,6 +18,7 @@ WITH_TORCH = {
     "evaluation_moments",
     "marker_genes",
     "classifier_fit",
+    "bagged_trees",
     "linear_gradient",
     "temperature",
     "confidences",

@@ -5,13 +5,13 @@ import time
 import numpy as np
 import torch
 
-from client.classifier import device_of
+from client.classifier import device_of, received_plan, received_state
 from client.labelled_cells import LabelledCells, labelled_cells
 from client.outbox import Outbox
 from client.site import Site
 from client.update import send_update
 from common.classification.codes import class_counts
-from common.classification.plan import ClassifierPlan, classifier_plan
+from common.classification.plan import ClassifierPlan
 from common.classification.training import (
     class_balance,
     class_logits,
@@ -30,9 +30,9 @@ from strategies.records import Request
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Contribute this site's share of the mean change of the classifier, or of its gradient."""
-    plan, device = classifier_plan(site.config), device_of(site)
+    plan, device = received_plan(site, request), device_of(site)
     cells = labelled_cells(site, request.values["vocabulary"])
-    matrix, state = site.matrix(request.panel), request.arrays("model")
+    matrix, state = site.matrix(request.panel), received_state(site, request)
     model = restore_classifier(plan.name, plan.shape, matrix.shape[1], cells.n_classes, state)
     start = time.perf_counter()
     held_out = cells.classed(cells.validation)
@@ -73,17 +73,21 @@ def _train(
     balance: ClassBalance,
     device: torch.device,
 ) -> tuple[State, np.ndarray, float]:
-    """What was made, by name and as one vector, and the training loss."""
-    name, state = site.config.strategy_name, request.arrays("model")
+    """What was made, by name and as one vector, and the training loss.
+
+    Of what the message has alone: nothing else is trained.
+    """
+    name, sent = site.config.strategy_name, request.arrays("model")
     how = {"round_": request.values["round"], "seed": site.config.seed}
     if name == "fedsgd":
         rows = cells_of_step(cells.train, plan.training, request.values["n_cells"], **how)
         made, loss = classifier_descent(
             model, matrix, cells.codes, rows, plan.training, balance=balance, device=device, **how
         )
-        return made, vector_of(made, state), loss
+        return made, vector_of(made, sent), loss
     mu = site.config.proximal_mu if name == "fedprox" else 0.0
     how |= {"balance": balance, "proximal_mu": mu, "device": device}
     loss = fit_classifier(model, matrix, cells.codes, cells.train, plan.training, **how)
-    made = state_of(model)
-    return made, change(made, state), loss
+    state = state_of(model)
+    made = {name: state[name] for name in sent}
+    return made, change(made, sent), loss

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import TypeAdapter
 
 from common.config import RunConfig
 from common.errors import ConfigError
@@ -44,6 +46,16 @@ class ClassifierPlan:
         """All of it as JSON values, for a bundle's card."""
         return json.loads(json.dumps(asdict(self)))
 
+    def with_shape(self, values: dict[str, Any]) -> Self:
+        """The same with another shape of its kind, of JSON values.
+
+        Raises
+        ------
+        ValidationError
+            They are none.
+        """
+        return replace(self, shape=TypeAdapter(type(self.shape)).validate_python(values))
+
 
 def classifier_plan(config: RunConfig) -> ClassifierPlan:
     """The plan of a run.
@@ -62,6 +74,9 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
     training = entry.training
     if fitted == "network" and config.strategy_name == "fedsgd":
         training = replace(training, **entry.joint)
+    if config.checkpoint:
+        # Whose shape is known where the folder is, at the coordinator, and told with the model.
+        training = replace(training, **entry.fine_tuned)
     if fitted == "trees":
         own = {key: getattr(config, key) for key in OF_TREES}
         shape = replace(shape, **{key: value for key, value in own.items() if value})
@@ -86,7 +101,7 @@ def _require_read(config: RunConfig, fitted: Fitted) -> None:
     """Refuse settings that would do nothing."""
     keys: tuple[str, ...] = ()
     if fitted != "trees":
-        keys += OF_TREES
+        keys += (*OF_TREES, "forest")
     if fitted != "network" or config.strategy_name == "fedsgd":
         keys += OF_LOCAL_TRAINING
     if fitted != "network":

@@ -153,11 +153,10 @@ class PublishedClassifier:
 
 
 def _plan(values: dict[str, Any]) -> ClassifierPlan:
-    shape = type(shape_of(values["name"], values["form"]))
     return ClassifierPlan(
         name=values["name"],
         form=values["form"],
-        shape=TypeAdapter(shape).validate_python(values["shape"]),
+        shape=shape_of(values["name"], values["form"]),
         training=TypeAdapter(ClassifierTraining).validate_python(values["training"]),
         fitted=values["fitted"],
-    )
+    ).with_shape(values["shape"])

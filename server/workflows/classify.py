@@ -7,7 +7,7 @@ Wang et al. 2024 (scFed), doi:10.1093/bib/bbad507.
 
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,22 @@ from common.classification.threshold import Threshold, threshold_for_kept
 from common.classification.vocabulary import LabelVocabulary, agree_labels
 from common.config import RunConfig
 from common.errors import ConfigError, InputError, SecureSumError, SyncytiumError
-from common.models.classifiers.build import build_classifier, trainable_names
+from common.fixed_values import digest_of_values, split_values
+from common.models.classifiers.build import (
+    build_classifier,
+    exchanged_names,
+    restore_classifier,
+    trainable_names,
+)
+from common.models.classifiers.classifier import Classifier
 from common.models.state import State, state_of
 from common.panel import Panel
 from report.classification import FILE
 from server import preparation
+from server.bagged_trees import BaggedTreeRounds
 from server.federation import Federation
 from server.linear import LinearRounds
+from server.pretrained import checkpoint_folder, pretrained
 from server.rounds import Rounds
 from server.runs import RunFolder
 from server.session import Session
@@ -69,6 +78,9 @@ class Classify:
         self.terms: dict[str, Term] = self._read_terms()
         self.session = Session(self.federation, self.config, self.run_id)
         self.reached = self.folder.checkpoint
+        self.fixed: State = {}
+        if self.config.checkpoint and self.reached.get("model") is None:
+            checkpoint_folder(self.config)
 
     def _read_terms(self) -> dict[str, Term]:
         if not self.config.ontology:
@@ -144,9 +156,12 @@ class Classify:
         if self.plan.fitted == "linear":
             return LinearRounds(*shared).train()
         if self.plan.fitted == "trees":
-            return TreeRounds(*shared, seed=self.config.seed).train()
-        plan = self.plan
-        size = len(panel.genes), len(counts)
+            rounds_of = BaggedTreeRounds if self.config.forest == "bagging" else TreeRounds
+            return rounds_of(*shared, seed=self.config.seed).train()
+        state = self._initial(panel, counts, asked)
+        plan, size = self.plan, (len(panel.genes), len(counts))
+        exchanged, self.fixed = split_values(state, exchanged_names(plan.name, plan.shape, *size))
+        self.session.keep(self.fixed)
         rounds = Rounds(
             self.session,
             self.config,
@@ -155,17 +170,28 @@ class Classify:
             self.folder,
             self.reached,
             phase="classifier_fit",
-            content={"panel": panel, "values": asked},
+            content={"panel": panel, "values": asked | self._asked_with_model()},
         )
-        return rounds.train(self._initial(panel, counts, asked), int(counts.sum()))
+        return state | rounds.train(exchanged, int(counts.sum()))
+
+    def _asked_with_model(self) -> dict[str, Any]:
+        """What goes with a model: what names its values that sites keep, and a checkpoint's shape.
+
+        Of other classifiers a site knows the shape by its own version.
+        """
+        shape = {"shape": self.plan.values["shape"]} if self.config.checkpoint else {}
+        return {"fixed": digest_of_values(self.fixed), **shape}
+
+    def _sent(self, state: State) -> dict[str, State]:
+        """The model, as a message has it."""
+        return {"model": {k: value for k, value in state.items() if k not in self.fixed}}
 
     def _initial(self, panel: Panel, counts: np.ndarray, asked: dict[str, Any]) -> State:
         """The network before training, over genes that tell the classes apart if it reads few."""
         if kept := self.reached.arrays("model"):
+            self.plan = self.plan.with_shape(self.reached.get("model")["shape"])
             return kept
-        size = len(panel.genes), len(counts)
-        model = build_classifier(self.plan.name, self.plan.shape, *size, self.config.seed)
-        model.take_moments(panel.mean, panel.sd)
+        model = self._untrained(panel, len(counts))
         selected = state_of(model).get("selected")
         if selected is not None and (selected == UNSELECTED).any():
             sums = self.session.sum("marker_genes", values=asked, panel=panel).values
@@ -174,8 +200,20 @@ class Classify:
         n_parameters = sum(p.numel() for p in model.parameters())
         self.folder.note(n_parameters=n_parameters, n_rounds=self.plan.training.rounds)
         state = state_of(model)
-        self.reached.save("model", {}, {"model": state})
+        self.reached.save("model", {"shape": self.plan.values["shape"]}, {"model": state})
         return state
+
+    def _untrained(self, panel: Panel, n_classes: int) -> Classifier:
+        """With values drawn at random, or those of the run's checkpoint, whose shape it takes."""
+        size = len(panel.genes), n_classes
+        if not self.config.checkpoint:
+            model = build_classifier(self.plan.name, self.plan.shape, *size, self.config.seed)
+            model.take_moments(panel.mean, panel.sd)
+            return model
+        read = pretrained(self.config, panel, n_classes)
+        self.plan = replace(self.plan, shape=read.shape)
+        self.folder.note(trained_layers=list(read.shape.trained), unknown_genes=list(read.dropped))
+        return restore_classifier(self.plan.name, self.plan.shape, *size, read.state)
 
     def calibrate(
         self, state: State, panel: Panel, vocabulary: LabelVocabulary
@@ -186,10 +224,10 @@ class Classify:
         """
         if not self.reached.get("class_counts")["n_validation"]:
             return 1.0, None
-        asked = {"vocabulary": asdict(vocabulary)}
+        asked = {"vocabulary": asdict(vocabulary), **self._asked_with_model()}
         if (temperature := self.reached.get("temperature")) is None:
             losses = self.session.sum(
-                "temperature", values=asked, arrays={"model": state}, panel=panel
+                "temperature", values=asked, arrays=self._sent(state), panel=panel
             )
             temperature = best_temperature(losses.values["losses"])
             self.reached.save("temperature", temperature)
@@ -200,7 +238,7 @@ class Classify:
             counts = self.session.sum(
                 "confidences",
                 values={**asked, "temperature": temperature},
-                arrays={"model": state},
+                arrays=self._sent(state),
                 panel=panel,
             )
             found = threshold_for_kept(counts.values["n_cells"], self.config.keep_answers)
@@ -246,6 +284,7 @@ class Classify:
             "vocabulary": asdict(vocabulary),
             "temperature": temperature,
             "threshold": threshold.value if threshold else 0.0,
+            **self._asked_with_model(),
         }
         try:
             if not self.session.complete():
@@ -254,7 +293,7 @@ class Classify:
                     "show its cells"
                 )
             summed = self.session.sum(
-                "held_out", values=values, arrays={"model": state}, panel=panel
+                "held_out", values=values, arrays=self._sent(state), panel=panel
             )
         except SyncytiumError as error:
             logger.warning("the classifier is not scored: %s", error)

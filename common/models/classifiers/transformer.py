@@ -20,7 +20,10 @@ Theodoris et al. 2023 (Geneformer), doi:10.1038/s41586-023-06139-9; Cui et al. 2
 doi:10.1038/s41592-024-02201-0; Wang et al. 2024 (scFed), doi:10.1093/bib/bbad507.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -88,9 +91,17 @@ class TransformerShape:
     ),
 )
 class Transformer(Classifier):
-    """The network of :class:`TransformerShape`; it needs :meth:`take_moments` or a checkpoint."""
+    """The network of :class:`TransformerShape`; it needs :meth:`take_moments` or a checkpoint.
+
+    Attributes
+    ----------
+    fine_tuned
+        What of its recipe is another where it goes on from a checkpoint, which steps as long as
+        those from scratch would undo; not measured.
+    """
 
     fixed = frozenset({"typical"})
+    fine_tuned: ClassVar[Mapping[str, Any]] = MappingProxyType({"learning_rate": 1e-4})
 
     def __init__(self, n_genes: int, n_classes: int, shape: TransformerShape):
         super().__init__(n_classes)

@@ -1,0 +1,45 @@
+"""bagged_trees: a round of trees that the site grows by itself, and validation loss before it."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from client.labelled_cells import labelled_cells
+from client.outbox import Outbox
+from client.site import Site
+from common.boosting.bagging import site_trees
+from common.boosting.bins import BinEdges
+from common.boosting.forest import Forest
+from common.boosting.forest_state import forest_of
+from common.boosting.site import BoostingSite
+from common.boosting.tree_words import words_of_trees
+from common.classification.plan import classifier_plan
+from common.classification.probabilities import exact, log_softmax
+from common.classification.tree_plan import boosting_of, weights_of
+from common.errors import PolicyError
+from strategies.records import Request
+
+
+def run(site: Site, request: Request, outbox: Outbox) -> None:
+    """Grow after the common forest; the loss is that of this forest."""
+    if site.config.forest != "bagging":
+        raise PolicyError(
+            f"forest = {site.config.forest}: the run's settings ask for no trees of single sites"
+        )
+    values, parts = request.values, request.arrays("edges")
+    plan, forest = classifier_plan(site.config), forest_of(request.arrays("forest"))
+    cells = labelled_cells(site, values["vocabulary"])
+    edges = BinEdges(parts["grid"], parts["kept"].astype(bool))
+    expression = site.matrix(request.panel).sparse
+    own = BoostingSite(edges.bin_cells(expression[cells.train]), cells.codes[cells.train], edges)
+    boosting = boosting_of(plan, 1, site.config.seed)
+    grown = site_trees(own, forest, boosting, weights_of(plan, np.array(values["counts"])))
+    outbox.masked("trees", words_of_trees(grown))
+    held_out = cells.classed(cells.validation)
+    outbox.masked("n_validation", len(held_out))
+    outbox.masked("validation_loss", _loss(forest, expression[held_out], cells.codes[held_out]))
+
+
+def _loss(forest: Forest, expression: sp.csr_matrix, codes: np.ndarray) -> float:
+    """Sum over cells."""
+    logs = log_softmax(forest.margins(expression).T)
+    return float(exact(-logs[np.arange(len(codes)), codes]).sum())
