@@ -2,7 +2,8 @@
 
 Runs of different quality over the same cells, a site per batch: other settings, less training, half
 a correction, none; and two controls that mix perfectly and are worth nothing: a network that was
-not trained, and one that collapsed under its KL weight. Each is scored twice: by sums over sites at
+not trained, and one that collapsed under its KL weight. A run in which pooled purity falls below
+half of that of uncorrected cells has collapsed as well. Each is scored twice: by sums over sites at
 the end of the run, and by kNN metrics and silhouettes on all cells together.
 
 The score's form was chosen on the first four data sets; the others are the check. Named data sets
@@ -42,6 +43,7 @@ NAME = "federated_evaluation"
 # Masks cancel to the bit: plain sums give the same, sooner.
 PLAIN = {"secure-sum": "off"}
 FEDSCGEN = {"preset": "fedscgen"}
+UNCORRECTED = "nothing corrected"
 RUNS: dict[str, dict[str, Any]] = {
     "default": {},
     "means alone": {"alignment": "mean"},
@@ -53,7 +55,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "1 round": {"rounds": 1},
     "KL weight 0.1": {"kl-weight": 0.1},
     "large batches alone are references": {"min-reference-cells": 90},
-    "nothing corrected": {"min-reference-cells": 10**6},
+    UNCORRECTED: {"min-reference-cells": 10**6},
     "fedscgen": FEDSCGEN,
     "fedscgen, 2 rounds": {**FEDSCGEN, "rounds": 2},
     "fedscgen, 1 epoch": {**FEDSCGEN, "rounds": 1, "local-epochs": 1},
@@ -68,6 +70,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
 POOLED = ("entropy_of_batch_mixing", "ilisi", "kbet_per_type", "silhouette_batch")
 OUTPUTS = ("decoded", "residual")
 LEAST = 0.8
+COLLAPSED = 0.5
 
 
 def scored(data: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -102,9 +105,17 @@ def scored(data: Path, settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def collapsed(runs: dict[str, dict[str, Any]], output: str) -> set[str]:
+    """The controls, and the runs that mixed the types too, by the pooled metric."""
+    purity = {name: run["pooled"][output]["knn_purity"] for name, run in runs.items()}
+    least = COLLAPSED * purity[UNCORRECTED]
+    return set(CONTROLS) | {name for name, value in purity.items() if value < least}
+
+
 def compare(runs: dict[str, dict[str, Any]], output: str) -> dict[str, Any]:
-    """Rank correlations over the runs, and where the controls come."""
-    names = [name for name in runs if name not in CONTROLS]
+    """Rank correlations over the runs, and where those come that collapsed."""
+    last = collapsed(runs, output)
+    names = [name for name in runs if name not in last]
 
     def column(kind: str, figure: str, among: list[str]) -> np.ndarray:
         values = [runs[name][kind][output][figure] for name in among]
@@ -134,7 +145,9 @@ def compare(runs: dict[str, dict[str, Any]], output: str) -> dict[str, Any]:
         },
         # The controls mix well by every such metric: only the score knows them.
         "spearman_with_controls_of_batch_share": spearman("batch_share", -1, list(runs)),
-        "controls_last": set(order[-len(CONTROLS) :]) == set(CONTROLS),
+        "n_runs": len(names),
+        "collapsed": sorted(last),
+        "collapsed_last": set(order[-len(last) :]) == last,
     }
 
 
@@ -151,37 +164,41 @@ def site_files(path: Path, folder: Path) -> Path:
     return folder / "sites"
 
 
+def judged(dataset: str, by_output: dict[str, dict[str, Any]]) -> dict[str, bool]:
+    """What is claimed of one data set."""
+    claims = {}
+    for output, found in by_output.items():
+        rho, n_runs = found["spearman"]["mean_rank"], found["n_runs"]
+        claims[
+            f"{dataset}, {output}: Spearman {rho:.3f} with the mean rank of pooled mixing over "
+            f"{n_runs} runs"
+        ] = rho >= LEAST
+        last = ", ".join(found["collapsed"])
+        claims[f"{dataset}, {output}: last are {last}"] = found["collapsed_last"]
+    return claims
+
+
 def main(data_dir: Path, datasets: tuple[str, ...]) -> None:
     kept = RESULTS / f"{NAME}.json"
     earlier = json.loads(kept.read_text()) if kept.exists() and datasets != DATASETS else {}
-    results = {name: earlier[name] for name in DATASETS if name in earlier}
-    claims = {
-        claim: holds
-        for claim, holds in earlier.get("claims", {}).items()
-        if claim.split(",")[0] not in datasets
-    }
+    measured = {name: earlier[name]["runs"] for name in DATASETS if name in earlier}
     for dataset in datasets:
         with tempfile.TemporaryDirectory() as folder:
             sites = site_files(data_dir / f"{dataset}.h5ad", Path(folder))
-            runs = {}
+            measured[dataset] = {}
             for name, settings in {**RUNS, **CONTROLS}.items():
-                runs[name] = scored(sites, settings)
-                print(dataset, name, runs[name]["federated"]["decoded"]["score"], flush=True)
+                measured[dataset][name] = run = scored(sites, settings)
+                print(dataset, name, run["federated"]["decoded"]["score"], flush=True)
+    results, claims = {}, {}
+    for dataset, runs in measured.items():
         by_output = {output: compare(runs, output) for output in OUTPUTS}
-        seconds = [run["seconds"] for run in runs.values()]
         results[dataset] = {
-            "median_seconds": statistics.median(seconds),
+            "median_seconds": statistics.median(run["seconds"] for run in runs.values()),
             "median_run_seconds": statistics.median(run["run_seconds"] for run in runs.values()),
             "comparison": by_output,
             "runs": runs,
         }
-        for output, found in by_output.items():
-            rho = found["spearman"]["mean_rank"]
-            claims[
-                f"{dataset}, {output}: Spearman {rho:.3f} with the mean rank of pooled mixing over "
-                f"{len(RUNS)} runs"
-            ] = rho >= LEAST
-            claims[f"{dataset}, {output}: untrained and collapsed last"] = found["controls_last"]
+        claims |= judged(dataset, by_output)
     keep(NAME, {"settings": {**RUNS, **CONTROLS}, **results, "claims": claims})
 
 
