@@ -17,10 +17,7 @@ from strategies.bagged_round import BaggedRound
 
 
 class BaggedTreeRounds(TreeRounds):
-    """The rounds of a forest that is not the pooled one, at one message a round.
-
-    Parameters are those of :class:`~server.trees.TreeRounds`.
-    """
+    """The rounds of a forest that is not the pooled one, at one message a round."""
 
     def _grow(self, grower: Grower, edges: BinEdges, kept: dict[str, Any]) -> State:
         forest, best = grower.forest, kept["best"]

@@ -2,20 +2,14 @@
 
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from common.classification.linear_loss import linear_loss
 from common.classification.linear_optimum import LinearLoss, pooled_optimum
-from common.classification.plan import ClassifierPlan
 from common.errors import SecureSumError
 from common.models.state import State
-from common.panel import Panel
-from server.checkpoint import Checkpoint
-from server.runs import RunFolder
-from server.session import Session
+from server.summed_rounds import SummedRounds
 
 logger = logging.getLogger("syncytium.server")
 # Rounds of a run that names none; most end far below.
@@ -24,40 +18,11 @@ MAX_ROUNDS = 300
 TOLERANCES = {"softmax": 1e-4, "hinge": 1e-3, "squared_hinge": 1e-3}
 
 
-class LinearRounds:
-    """The rounds of a linear classifier; each is one sum over all sites at one point.
+class LinearRounds(SummedRounds):
+    """The rounds of a linear classifier; each is one sum over all sites at one point."""
 
-    Parameters
-    ----------
-    session, folder, checkpoint
-        Run them, and receive a line and the point after each.
-    plan
-        What is fitted.
-    panel, counts
-        Its genes, and training cells of each class over all sites, (n_classes,).
-    asked
-        What every sum is asked with.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        folder: RunFolder,
-        checkpoint: Checkpoint,
-        plan: ClassifierPlan,
-        panel: Panel,
-        counts: np.ndarray,
-        asked: Mapping[str, Any],
-    ):
-        self.session = session
-        self.folder = folder
-        self.checkpoint = checkpoint
-        self.plan = plan
-        self.panel = panel
-        self.counts = counts
-        self.asked = dict(asked)
-        self._round = 0
-        self._best = np.inf
+    _round = 0
+    _best = np.inf
 
     def train(self) -> State:
         """The optimum.

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,55 +11,19 @@ from common.boosting.forest import Forest
 from common.boosting.forest_state import forest_of, state_of_forest
 from common.boosting.grower import Grower
 from common.boosting.request import Request
-from common.classification.plan import ClassifierPlan
 from common.classification.tree_plan import boosting_of, weights_of
 from common.errors import SecureSumError
 from common.models.state import State
-from common.panel import Panel
-from server.checkpoint import Checkpoint
-from server.runs import RunFolder
-from server.session import Session
+from server.summed_rounds import SummedRounds
 from strategies.secure_sum import Summed
 
 logger = logging.getLogger("syncytium.server")
 
 
-class TreeRounds:
-    """The rounds of a forest.
+class TreeRounds(SummedRounds):
+    """The rounds of a forest."""
 
-    Parameters
-    ----------
-    session, folder, checkpoint
-        Run them, and receive a line and the forest after each.
-    plan
-        Rounds and rules.
-    panel, counts
-        Its genes, and training cells of each class over all sites, (n_classes,).
-    asked
-        What every sum is asked with.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        folder: RunFolder,
-        checkpoint: Checkpoint,
-        plan: ClassifierPlan,
-        panel: Panel,
-        counts: np.ndarray,
-        asked: Mapping[str, Any],
-        *,
-        seed: int,
-    ):
-        self.session = session
-        self.folder = folder
-        self.checkpoint = checkpoint
-        self.plan = plan
-        self.panel = panel
-        self.counts = counts
-        self.asked = dict(asked)
-        self.seed = seed
-        self._n_sums = 0
+    _n_sums = 0
 
     def train(self) -> State:
         """The forest's arrays.
@@ -78,7 +41,7 @@ class TreeRounds:
         self.folder.note(n_rounds=training.rounds)
         if done == training.rounds:
             return state_of_forest(start)
-        boosting = boosting_of(self.plan, training.rounds - done, self.seed)
+        boosting = boosting_of(self.plan, training.rounds - done, self.session.config.seed)
         weights = weights_of(self.plan, self.counts)
         grower = Grower(edges, self.counts, boosting, weights, start)
         return self._grow(grower, edges, kept)

@@ -168,8 +168,8 @@ y="{{ line.label_y + 4 }}">{{ line.name }}</text>
 {% endfor %}
 </svg>
 <p class="small soft">Validation: the joint model after each round, on cells held out at every
-site. Training: within the round, of the joint model with fedsgd, else of the sites' own models,
-which does not tell how good their mean is.
+site. Training: within the round, of the joint model where a round is one step or one sum of all
+sites, else of the sites' own models, which does not tell how good their mean is.
 Both are means over all sites' cells.</p>
 {% elif run.frozen %}<p>None: the model is that of run <code>{{ run.frozen.run }}</code>, from its
 bundle. The references were made anew by all sites of this run.</p>

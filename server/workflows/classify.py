@@ -157,7 +157,7 @@ class Classify:
             return LinearRounds(*shared).train()
         if self.plan.fitted == "trees":
             rounds_of = BaggedTreeRounds if self.config.forest == "bagging" else TreeRounds
-            return rounds_of(*shared, seed=self.config.seed).train()
+            return rounds_of(*shared).train()
         state = self._initial(panel, counts, asked)
         plan, size = self.plan, (len(panel.genes), len(counts))
         exchanged, self.fixed = split_values(state, exchanged_names(plan.name, plan.shape, *size))
