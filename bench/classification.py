@@ -2,7 +2,8 @@
 
 An experiment's file says what is run (conf/classify-*.toml): *intra* deals one data set to sites,
 alike or with skewed labels; *as-is* takes each batch as a site; *inter* lets each batch in turn be
-the test set of a classifier that the others train. The test cells are taken out before anything is
+the test set of a classifier that the others train. "MODEL by STRATEGY" names one of several ways
+to join one model. The test cells are taken out before anything is
 chosen or trained; stopping, temperature and threshold are set on validation cells of the sites.
 
 `python -m bench.classification conf/classify-as-is.toml DATA_DIR [--seeds N] [--models A,B]
@@ -28,7 +29,7 @@ from bench.in_process import run_in_process
 from bench.report import RESULTS, keep
 from client.labelling import label
 from common.classification.answered import ABOUT, PROBABILITIES
-from common.classification.figures import Figures, figures_of
+from common.classification.figures import figures_of
 from common.classification.site_sums import site_sums
 from common.data.deal import deal_cells
 from common.data.reader import SiteFile
@@ -45,6 +46,9 @@ PLAIN = {"secure-sum": "off"}
 ALONE = {"min-sites": 1}
 # One label of one site is what a comparison with pooled training needs, and no study would allow.
 EVERY_LABEL = {"label-sites": 1}
+
+# What all scores are made of; see :func:`common.classification.site_sums.site_sums`.
+Sums = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,8 @@ def trained(sites: dict[str, anndata.AnnData], settings: dict[str, Any], folder:
     return out
 
 
-def scored(bundle: Path, test: Path, classes: list[str]) -> Figures:
-    """The figures of a classifier on the test cells; it may not know all their labels."""
+def scored(bundle: Path, test: Path, classes: list[str]) -> Sums:
+    """The counts of a classifier on the test cells; it may not know all their labels."""
     out = bundle.parent / "labelled"
     label(bundle, test, out, settings={"max-padded": 0.5}, reading=READING)
     labelled = anndata.read_h5ad(out / LABELLED)
@@ -105,27 +109,27 @@ def scored(bundle: Path, test: Path, classes: list[str]) -> Figures:
     probabilities = np.zeros((labelled.n_obs, len(classes)))
     probabilities[:, known] = labelled.obsm[PROBABILITIES]
     truth = np.array([classes.index(name) for name in labelled.obs["cell_type"]])
-    sums = site_sums(probabilities, truth)
-    return figures_of(sums["confusion"], sums["calibration"])
+    return site_sums(probabilities, truth)
 
 
-def constant(name: str, test: Path, classes: list[str]) -> Figures:
-    """The figures of a site with one label, which it gives to every cell."""
+def constant(name: str, test: Path, classes: list[str]) -> Sums:
+    """The counts of a site with one label, which it gives to every cell."""
     truth = np.array([classes.index(name) for name in SiteFile.open(test).cell_types])
     probabilities = np.zeros((len(truth), len(classes)))
     probabilities[:, classes.index(name)] = 1
-    sums = site_sums(probabilities, truth)
-    return figures_of(sums["confusion"], sums["calibration"])
+    return site_sums(probabilities, truth)
 
 
-def outcome(figures: Figures, seconds: float = 0.0, n_bytes: int = 0) -> dict[str, Any]:
+def outcome(sums: Sums, seconds: float = 0.0, n_bytes: int = 0) -> dict[str, Any]:
     """What is kept of one classifier."""
+    figures = figures_of(sums["confusion"], sums["calibration"])
     return {
         "accuracy": figures.accuracy,
         "macro_f1": figures.macro_f1,
         "weighted_f1": figures.weighted_f1,
         "ece": figures.expected_calibration_error,
         "recall": list(figures.recall),
+        "confusion": np.rint(sums["confusion"]).astype(int).tolist(),
         "seconds": round(seconds, 2),
         "bytes": n_bytes,
     }
@@ -190,21 +194,15 @@ def main() -> None:
         for seed in range(given.seeds):
             for case in cases(data, experiment, seed):
                 for model in models:
-                    settings = {"classifier": model, "seed": seed, **experiment["models"][model]}
+                    classifier = model.partition(" by ")[0]
+                    own = experiment["models"][model]
+                    settings = {"classifier": classifier, "seed": seed, **own}
                     about = {"dataset": dataset, "case": case.name, "seed": seed, "model": model}
                     found = compare(case, settings, tuple(given.ways.split(",")))
-                    rows[tuple(about.values())] = {**about, **found}
+                    earlier = rows.get(tuple(about.values()), {})
+                    rows[tuple(about.values())] = {**earlier, **about, **found}
                     print(*about.values(), *_short(found), flush=True)
-    mean = means(list(rows.values()))
-    keep(
-        name,
-        {
-            "experiment": {**experiment, **PLAIN},
-            "means": mean,
-            "rows": list(rows.values()),
-            "claims": claims_of(experiment["setting"], mean),
-        },
-    )
+                    keep_rows(name, experiment, list(rows.values()))
 
 
 def kept_rows(name: str) -> dict[tuple, dict[str, Any]]:
@@ -212,6 +210,20 @@ def kept_rows(name: str) -> dict[tuple, dict[str, Any]]:
     path = RESULTS / f"{name}.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     return {tuple(row[key] for key in ("dataset", "case", "seed", "model")): row for row in rows}
+
+
+def keep_rows(name: str, experiment: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Write what is measured so far: a run that is cut off keeps it."""
+    mean = means(rows)
+    keep(
+        name,
+        {
+            "experiment": {**experiment, **PLAIN},
+            "means": mean,
+            "rows": rows,
+            "claims": claims_of(experiment["setting"], mean),
+        },
+    )
 
 
 def _short(found: dict[str, Any]) -> Iterator[str]:
