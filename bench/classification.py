@@ -2,8 +2,8 @@
 
 An experiment's file says what is run (conf/classify-*.toml): *intra* deals one data set to sites,
 alike or with skewed labels; *as-is* takes each batch as a site; *inter* lets each batch in turn be
-the test set of a classifier that the others train. "MODEL by STRATEGY" names one of several ways
-to join one model. The test cells are taken out before anything is
+the test set of a classifier that the others train. What follows the classifier's name, as in
+"actinn by fedavg", tells several settings of it apart. The test cells are taken out before anything is
 chosen or trained; stopping, temperature and threshold are set on validation cells of the sites.
 
 `python -m bench.classification conf/classify-as-is.toml DATA_DIR [--seeds N] [--models A,B]
@@ -194,7 +194,7 @@ def main() -> None:
         for seed in range(given.seeds):
             for case in cases(data, experiment, seed):
                 for model in models:
-                    classifier = model.partition(" by ")[0]
+                    classifier = model.split(" ")[0]
                     own = experiment["models"][model]
                     settings = {"classifier": classifier, "seed": seed, **own}
                     about = {"dataset": dataset, "case": case.name, "seed": seed, "model": model}
