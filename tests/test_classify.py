@@ -128,7 +128,9 @@ def test_boosted_trees_are_the_pooled_ones(data, tmp_path):
     y = pooled.y[pooled.train]
     rules = Rules(eta=plan.training.learning_rate, max_depth=plan.shape.max_depth)
     boosting = Boosting(rules, 4, plan.shape.gene_share, 42)
-    grower = Grower(edges, np.bincount(y, minlength=4), boosting)
+    counts = np.bincount(y, minlength=4)
+    # Of balanced types.
+    grower = Grower(edges, counts, boosting, class_weight=len(y) / (4 * counts))
     forest = grow(grower, [BoostingSite(edges.bin_cells(expression), y, edges)])
     own = forest_of(published.trained.state)
     for key in ("gene", "threshold", "value", "tree_class", "base_margin"):

@@ -48,10 +48,11 @@ def test_a_run_joins_the_trees_that_each_site_grew(data, tmp_path):
         rows = pooled.train[(pooled.train >= start) & (pooled.train < end)]
         own.append(BoostingSite(edges.bin_cells(x[rows]), pooled.y[rows], edges))
     counts = np.bincount(pooled.y[pooled.train], minlength=3)
-    forest = Forest.empty(class_margins(counts.astype(float)), edges.n_genes, plan.shape.max_depth)
+    weights = (counts.sum() / (3 * counts)).astype(np.float32)  # of balanced types
+    forest = Forest.empty(class_margins(counts * weights), edges.n_genes, plan.shape.max_depth)
     one = boosting_of(plan, 1, config.seed)
     for _ in range(3):
-        forest = bagged(forest, [site_trees(site, forest, one) for site in own])
+        forest = bagged(forest, [site_trees(site, forest, one, weights) for site in own])
     joined = forest_of(published.trained.state)
     for key in ("gene", "threshold", "value", "tree_class", "round_starts", "base_margin"):
         np.testing.assert_array_equal(getattr(joined, key), getattr(forest, key), err_msg=key)

@@ -196,7 +196,8 @@ class Classify:
         if selected is not None and (selected == UNSELECTED).any():
             sums = self.session.sum("marker_genes", values=asked, panel=panel).values
             ratio = between_within({**sums, "n_cells": counts.astype(float)})
-            model.select(most_distinct(ratio, len(selected)))
+            # The last step is the one that the answer remembers best.
+            model.select(np.flip(most_distinct(ratio, len(selected))))
         n_parameters = sum(p.numel() for p in model.parameters())
         self.folder.note(n_parameters=n_parameters, n_rounds=self.plan.training.rounds)
         state = state_of(model)

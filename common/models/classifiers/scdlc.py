@@ -7,8 +7,9 @@ from 5e-3 to 1e-3.
 What differs from the published code: the paper's layers are LSTMs and so are these, the code's are
 GRUs (``cell = "gru"``); genes are chosen by the same ratio of sums of squares, but from sums over
 sites (``common/classification/marker_genes.py``), on training cells alone, and their log
-expression is fed, not raw values; mini-batches are 64 cells, not 11, of which each would be a
-hundred steps on its own.
+expression is fed, not raw values, the most distinct gene last: first, it is a hundred steps away
+from the answer, and after as many steps of training .57 of PBMC's cells are right in place of .82;
+mini-batches are 64 cells, not 11, of which each would be a hundred steps on its own.
 scFL-Green measured a network without any recurrent layer under this name: the form "simplified",
 G -> 128, then layers of 64, with dropout of 0.3.
 
@@ -25,7 +26,7 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.models.classifiers.classifier import Classifier
-from common.models.classifiers.recipe import ClassifierTraining
+from common.models.classifiers.recipe import JOINT, ClassifierTraining
 from common.models.classifiers.registry import register_classifier
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -79,6 +80,14 @@ class ScDLCShape:
 )
 class ScDLC(Classifier):
     """The network of :class:`ScDLCShape`; a recurrent one needs :meth:`select`."""
+
+    # Recurrent layers learn slowly: more steps, of fewer cells.
+    joint = JOINT | {
+        "rounds": 300,
+        "batch_size": 256,
+        "learning_rate": 1e-2,
+        "class_weights": "sqrt",
+    }
 
     def __init__(self, n_genes: int, n_classes: int, shape: ScDLCShape):
         super().__init__(n_classes)
