@@ -82,8 +82,6 @@ def gated(state, h, dilations):
 
 
 def expected_logits(name, form, state, x):
-    if form == "cosine":
-        x = 20 * x / np.linalg.norm(x, axis=1, keepdims=True)
     if name in ("logistic", "svm"):
         return linear(state, "linear", x)
     if name == "actinn":

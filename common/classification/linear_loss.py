@@ -24,5 +24,4 @@ def linear_loss(plan: ClassifierPlan, n_genes: int, counts: np.ndarray) -> Linea
         alpha=plan.shape.alpha,
         class_weights=None if kind == "none" else class_weights(counts, kind),
         scaled=plan.training.scaled,
-        length=getattr(plan.shape, "length", 0.0),
     )

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
-from sklearn.preprocessing import normalize
 
 from common.data.matrix import ExpressionMatrix
 from common.errors import UpdateError
@@ -44,9 +43,6 @@ class LinearLoss:
         As in the classifiers: a cell's, by its class; in a hinge, of a class's own cells.
     scaled
         Over expression scaled by the pooled moments, else log1p CP10k.
-    length
-        To which every cell's expression is brought first; 0 leaves it. See
-        :mod:`common.models.classifiers.logistic`.
     corner
         Half width of the hinge's rounded corner; the hinge itself at 0 has no gradient there.
     """
@@ -57,7 +53,6 @@ class LinearLoss:
     alpha: float
     class_weights: np.ndarray | None = None
     scaled: bool = False
-    length: float = 0.0
     corner: float = 0.0
 
     @property
@@ -105,8 +100,6 @@ def site_sums(
     for start in range(0, len(rows), CHUNK):
         batch = rows[start : start + CHUNK]
         x = matrix.scaled(batch).double().numpy() if loss.scaled else matrix.sparse[batch]
-        if loss.length:
-            x = loss.length * normalize(x)
         losses, slopes = _cell_losses(loss, x @ weight.T + bias, labels[batch])
         total += losses.sum()
         gradient_w += (x.T @ slopes).T

@@ -7,10 +7,6 @@ CellTypist feeds scaled, clipped expression, with classes of one weight. Against
 sets, accuracy changed by -.001 to +.002 for cells of the batches that trained and by -.002 to +.003
 for those of a batch that did not; macro-F1 by -.001 to +.010 and -.004 to +.008.
 
-The form "cosine" brings every cell's expression to one length first, as mutual nearest neighbours
-are sought (Haghverdi et al. 2018, doi:10.1038/nbt.4091): what remains are proportions among the
-model's genes, and a study's depth and detection no longer scale all its logits.
-
 Its one optimum ``common/classification/linear_optimum.py`` finds from sums over sites; trained in
 mini-batches as the other classifiers are, it comes near.
 
@@ -37,18 +33,14 @@ class LogisticShape:
     ----------
     alpha
         Strength of the penalty, against a loss that is a mean over cells.
-    length
-        To which every cell's expression is brought; 0 leaves it. 20 is about what cells of PBMC
-        have over 2,000 genes, so that ``alpha`` keeps its meaning.
     """
 
     alpha: float = 1e-2
-    length: float = 0.0
 
 
 @register_classifier(
     "logistic",
-    forms={"published": LogisticShape(), "cosine": LogisticShape(length=20.0)},
+    forms={"published": LogisticShape()},
     training=ClassifierTraining(
         rounds=50, local_epochs=1, batch_size=128, learning_rate=1e-3, class_weights="balanced"
     ),
@@ -60,13 +52,10 @@ class Logistic(Classifier):
 
     def __init__(self, n_genes: int, n_classes: int, shape: LogisticShape):
         super().__init__(n_classes, l2=shape.alpha)
-        self.length = shape.length
         self.linear = nn.Linear(n_genes, n_classes)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x_BG: torch.Tensor) -> torch.Tensor:
         """Logits (n_cells, n_classes)."""
-        if self.length:
-            x_BG = self.length * nn.functional.normalize(x_BG)
         return self.linear(x_BG)
