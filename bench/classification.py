@@ -3,8 +3,9 @@
 An experiment's file says what is run (conf/classify-*.toml): *intra* deals one data set to sites,
 alike or with skewed labels; *as-is* takes each batch as a site; *inter* lets each batch in turn be
 the test set of a classifier that the others train. What follows the classifier's name, as in
-"actinn by fedavg", tells several settings of it apart. The test cells are taken out before anything is
-chosen or trained; stopping, temperature and threshold are set on validation cells of the sites.
+"actinn by fedavg", tells several settings of it apart. The test cells are taken out before
+anything is chosen or trained; stopping, temperature and threshold are set on validation cells of
+the sites.
 
 `python -m bench.classification conf/classify-as-is.toml DATA_DIR [--seeds N] [--models A,B]
 [--datasets A,B] [--ways federated,pooled,local]`. What an earlier run measured stays beside it.

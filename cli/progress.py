@@ -88,6 +88,7 @@ class RunProgress:
         self._phase = ""
         self._bytes = 0
         self._loss: float | None = None
+        self._validated = False
         self.news = False
         self._rounds = 0
         self._round = 0
@@ -155,7 +156,10 @@ class RunProgress:
         if "void" in line:
             self._say(f"{of}: {line['void']}")
             return
-        self._loss = line["validation_loss_before"] or line["train_loss"]
+        if (validation := line["validation_loss_before"]) is not None:
+            self._loss, self._validated = validation, True
+        elif not self._validated:
+            self._loss = line["train_loss"]
         every = max(1, self._rounds // MOST_LINES) if self._rounds else MOST_LINES
         if self._round % every and self._round != self._rounds:
             return

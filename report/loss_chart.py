@@ -48,7 +48,12 @@ def loss_chart(rounds: Sequence[Mapping[str, Any]], kept_round: int | None) -> L
     that of the round before. None where no round has a loss.
     """
     curves = {
-        "validation": [(line["round"] - 1, line.get("validation_loss_before")) for line in rounds],
+        "validation": [
+            (line["round"] - 1, line.get("validation_loss_before"))
+            for line in rounds
+            # Not every round validates: the curve goes on to the next that does.
+            if "void" in line or line.get("validation_loss_before") is not None
+        ],
         "training": [(line["round"], line.get("train_loss")) for line in rounds],
     }
     values = [y for points in curves.values() for _, y in points if _is_number(y)]

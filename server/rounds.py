@@ -153,8 +153,8 @@ class Rounds:
             seconds=round(time.monotonic() - start, 3),
         )
         loss = trained.validation_loss
-        shown = trained.train_loss if loss is None else loss
-        logger.info("round %d of %d: loss %.4f", round_, self.n_rounds, shown)
+        kind, shown = ("training", trained.train_loss) if loss is None else ("validation", loss)
+        logger.info("round %d of %d: %s loss %.4f", round_, self.n_rounds, kind, shown)
         return reached.after(trained)
 
     def _save(self, reached: Reached) -> None:

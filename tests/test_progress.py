@@ -122,15 +122,19 @@ def test_a_line_may_be_cut_anywhere(folder):
 
 def test_rounds_and_their_loss(folder):
     folder.run(n_rounds=3)
+    # Sites too small for validation cells have a training loss alone.
+    folder.round(1, None)
+    folder.progress.update()
+    assert folder.said() == ["  round 1 of 3: loss 0.7500, 4 sites, 1.3 s"]
     folder.round(1, 0.5)
     folder.progress.update()
     assert folder.said() == ["  round 1 of 3: loss 0.5000, 4 sites, 1.3 s"]
-    # Sites too small for validation cells have a training loss alone.
+    # Not every round validates.
     folder.round(2, None)
     folder.round(3, 0.25)
     folder.progress.update()
     expected = [
-        "  round 2 of 3: loss 0.7500, 4 sites, 1.3 s",
+        "  round 2 of 3: loss 0.5000, 4 sites, 1.3 s",
         "  round 3 of 3: loss 0.2500, 4 sites, 1.3 s",
     ]
     assert folder.said() == expected

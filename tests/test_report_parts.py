@@ -82,6 +82,13 @@ def test_a_round_that_does_not_count_is_a_gap():
     assert [len(line.dots) for line in chart.lines] == [2, 2]
 
 
+def test_rounds_without_validation_are_no_gap():
+    rounds = [round_of(n, None if n % 2 else 3.0 - n / 2, 3.0) for n in range(1, 6)]
+    validation, training = loss_chart(rounds, None).lines
+    assert [len(line.dots) for line in (validation, training)] == [2, 5]
+    assert [len(line.pieces) for line in (validation, training)] == [1, 1]
+
+
 @pytest.mark.parametrize("loss", [0.0, 1e-9, 0.7, 123456.0])
 def test_one_round_is_a_chart(loss):
     chart = loss_chart([round_of(1, loss, loss)], None)

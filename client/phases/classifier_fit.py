@@ -1,4 +1,4 @@
-"""classifier_fit: validation loss of the received classifier, then training, or the gradient."""
+"""classifier_fit: validation loss of the received classifier if it is due, then training."""
 
 import time
 
@@ -29,13 +29,17 @@ from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Contribute this site's share of the mean change of the classifier, or of its gradient."""
+    """Contribute this site's share of the mean change of the classifier, or of its gradient.
+
+    Counts and losses of a round that does not validate are zeros.
+    """
     plan, device = received_plan(site, request), device_of(site)
     cells = labelled_cells(site, request.values["vocabulary"])
     matrix, state = site.matrix(request.panel), received_state(site, request)
     model = restore_classifier(plan.name, plan.shape, matrix.shape[1], cells.n_classes, state)
     start = time.perf_counter()
-    held_out = cells.classed(cells.validation)
+    validates = plan.training.validates(request.values["round"])
+    held_out = cells.classed(cells.validation if validates else cells.validation[:0])
     logits = class_logits(model, matrix, held_out, plan.training, device)
     truth, pooled = cells.codes[held_out], np.array(request.values["counts"])
     balance = class_balance(

@@ -14,6 +14,8 @@ JOINT: Mapping[str, Any] = MappingProxyType(
         "batch_size": 1024,
         "learning_rate": 5e-3,
         "schedule": "cosine",
+        # A step is less work than all validation cells.
+        "validate_every": 5,
         # In so few steps a rare type is not heard otherwise.
         "class_weights": "balanced",
     }
@@ -48,6 +50,8 @@ class ClassifierTraining:
         Share of each label's cells held out.
     patience
         Rounds without a lower validation loss after which training stops; 0: never.
+    validate_every
+        Rounds from one validation to the next, unless ``patience`` waits for each.
     weighting
         By what the sites' models are averaged: ``"cells"``, or ``"sites"``, all alike.
     class_weights
@@ -71,8 +75,13 @@ class ClassifierTraining:
     reshuffle: bool = True
     validation_share: float = 0.1
     patience: int = 0
+    validate_every: int = 1
     weighting: str = "cells"
     class_weights: str = "none"
     logit_adjustment: float = 0.0
     pseudo_count: float = 0.0
     keep_frequencies: bool = False
+
+    def validates(self, round_: int) -> bool:
+        """Whether the model that a round (counted from 1) starts from is validated."""
+        return bool(self.patience) or (round_ - 1) % self.validate_every == 0
