@@ -56,6 +56,15 @@ def test_two_spellings_of_a_label_are_named_with_the_one_to_take(tmp_path):
     fails(tmp_path, sites, InputError, match)
 
 
+def test_a_site_that_lacks_most_genes_is_named(tmp_path):
+    sites = labelled_sites()
+    sites[2] = sites[2][:, :15].copy()
+    match = r"site 'site-3' lacks 75% of the 60 genes of the union .max-padded = 0.3."
+    fails(tmp_path, sites, InputError, match, gene_join="union")
+    sites[2].var_names = [f"other-{n}" for n in range(15)]
+    fails(tmp_path / "none", sites, InputError, "no gene is shared")
+
+
 def test_a_label_of_too_few_sites_is_refused_where_the_run_says_so(tmp_path):
     match = r"1 label\(s\) are held by fewer than 2 sites \('D' by 1\) and rare-labels = refuse"
     fails(tmp_path, labelled_sites(), InputError, match, rare_labels="refuse")
