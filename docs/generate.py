@@ -50,8 +50,8 @@ def settings() -> str:
         + "; ".join(f"`{n}` {', '.join(CLASSIFIERS.get(n).forms)}" for n in CLASSIFIERS.names())
         + ". Where a run names no `strategy`, a round of a network is one step of all sites "
         f"(`{OF_CLASSIFIER}`), from a checkpoint `{OF_CHECKPOINT}`; with any other strategy, and "
-        "for `logistic` and `svm` then too, the second table holds. Without a strategy these two are brought to their "
-        "optimum.\n",
+        "for `logistic` and `svm` then too, the second table holds. Without a strategy these two "
+        "are brought to their optimum.\n",
         _classifiers(),
     ]
     return "\n".join(page) + "\n"
