@@ -63,6 +63,8 @@ bench: install
 	$(BIN)/python -m bench.classification conf/classify-as-is.toml $(DATA)
 	$(BIN)/python -m bench.classification conf/classify-intra.toml $(DATA)
 	$(BIN)/python -m bench.classification conf/classify-inter.toml $(DATA) --seeds 1
+	$(BIN)/python -m bench.classification conf/classify-strategies.toml $(DATA) --ways federated,pooled
+	$(BIN)/python -m bench.classifier_speed $(DATA)
 
 # Reference pages that are made from the code: docs/settings.md, docs/wire.md.
 docs: install

@@ -41,6 +41,7 @@ from report.run_record import json_lines
 
 TEST_SHARE = 0.2
 WAYS = ("federated", "pooled", "local")
+MEANS = ("accuracy", "macro_f1", "weighted_f1", "ece", "seconds", "bytes")
 READING = {"report": False, "device": "cpu"}
 # Masks cancel to the bit (tests/test_strategies.py): plain sums give the same, sooner.
 PLAIN = {"secure-sum": "off"}
@@ -164,10 +165,7 @@ def compare(case: Case, settings: dict[str, Any], wanted: tuple[str, ...]) -> di
             found[way] = outcome(scored(out / "bundle", test, classes), seconds, sent)
     alone = [found.pop(way) for way in list(found) if way.startswith("local ")]
     if alone := [one for one in alone if "failed" not in one]:
-        found["local"] = {
-            key: statistics.fmean(one[key] for one in alone)
-            for key in ("accuracy", "macro_f1", "weighted_f1", "ece", "seconds")
-        }
+        found["local"] = {key: statistics.fmean(one[key] for one in alone) for key in MEANS}
     return {"classes": classes, **found}
 
 
@@ -233,17 +231,22 @@ def _short(found: dict[str, Any]) -> Iterator[str]:
             yield f"{way} {one['accuracy']:.3f}/{one['macro_f1']:.3f} in {one['seconds']:.0f} s"
 
 
+def group_of(row: dict[str, Any]) -> str:
+    """What a row is averaged in: data set and model, and the case, if dealt."""
+    case = f", {row['case']}" if "sites" in row["case"] else ""
+    return f"{row['dataset']}{case}, {row['model']}"
+
+
 def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Over seeds, and over the test sites of inter, by data set and model (and case, if dealt)."""
+    """Over seeds, and over the test sites of inter, by group."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        case = f", {row['case']}" if "sites" in row["case"] else ""
-        groups.setdefault(f"{row['dataset']}{case}, {row['model']}", []).append(row)
+        groups.setdefault(group_of(row), []).append(row)
     return {
         group: {
-            way: {
-                key: round(statistics.fmean(own[way][key] for own in found), 4)
-                for key in ("accuracy", "macro_f1", "weighted_f1", "ece", "seconds")
+            way: {  # Sites alone send nothing.
+                key: round(statistics.fmean(own[way].get(key, 0) for own in found), 4)
+                for key in MEANS
             }
             for way in WAYS
             if (found := [own for own in members if "accuracy" in own.get(way, {})])

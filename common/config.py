@@ -13,6 +13,7 @@ from common.errors import ConfigError
 from common.registry import did_you_mean
 from common.settings import READING, Device, EnergySettings, ReadingSettings, kebab
 from common.strategy_names import (
+    OF_CHECKPOINT,
     OF_CLASSIFIER,
     OF_PRESET,
     READS,
@@ -114,7 +115,7 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
     def strategy_name(self) -> StrategyName:
         """The strategy of the run; its preset's or its classifier's where it names none."""
         if self.task == "classify":
-            return self.strategy or OF_CLASSIFIER.get(self.classifier, "fedsgd")
+            return self.strategy or (OF_CHECKPOINT if self.checkpoint else OF_CLASSIFIER)
         return self.strategy or OF_PRESET[self.preset]
 
     def other_tasks(self) -> dict[str, Any]:

@@ -33,9 +33,10 @@ READS: dict[StrategyName, tuple[str, ...]] = {
 # Of a run that names none, by its preset.
 OF_PRESET: dict[str, StrategyName] = {"default": "fedsgd", "fedscgen": "fedavg"}
 
-# Of a classifier that is trained in rounds and whose run names none, where it is not fedsgd: a
-# transformer's pass over a batch costs a CPU too much for a round of a step each.
-OF_CLASSIFIER: dict[str, StrategyName] = {"transformer": "fedavg"}
+# Of a classifier that is trained in rounds and whose run names none.
+OF_CLASSIFIER: StrategyName = "fedsgd"
+# Where it goes on from a checkpoint, of which a round sends millions of values: few of them.
+OF_CHECKPOINT: StrategyName = "fedavg"
 
 # They compare the sites' single models, so they cannot work on sums.
 ROBUST: tuple[StrategyName, ...] = ("krum", "fedmedian", "fedtrimmedavg")

@@ -10,7 +10,7 @@ from common.node_config import NodeConfig
 from common.policy import SitePolicy
 from common.presets import PRESETS
 from common.settings import Settings
-from common.strategy_names import OF_CLASSIFIER
+from common.strategy_names import OF_CHECKPOINT, OF_CLASSIFIER
 from common.wire import PHASES
 from common.wire_fields import Masked, Shares
 
@@ -49,9 +49,9 @@ def settings() -> str:
         "Forms: "
         + "; ".join(f"`{n}` {', '.join(CLASSIFIERS.get(n).forms)}" for n in CLASSIFIERS.names())
         + ". Where a run names no `strategy`, a round of a network is one step of all sites "
-        f"(`fedsgd`){_own_strategies()}; with any other strategy, and for `logistic` and `svm` "
-        "then too, the second table holds. Without a strategy these two are brought to their "
-        "optimum.\n",
+        f"(`{OF_CLASSIFIER}`), from a checkpoint `{OF_CHECKPOINT}`; with any other strategy, and "
+        "for `logistic` and `svm` then too, the second table holds. Without a strategy these two "
+        "are brought to their optimum.\n",
         _classifiers(),
     ]
     return "\n".join(page) + "\n"
@@ -83,10 +83,6 @@ def _presets() -> str:
     for key in tables[0]:
         rows.append(f"| {key} | {' | '.join(str(table[key]) for table in tables)} |")
     return "\n".join(rows)
-
-
-def _own_strategies() -> str:
-    return "".join(f", of `{name}` `{own}`" for name, own in OF_CLASSIFIER.items())
 
 
 def _classifiers() -> str:

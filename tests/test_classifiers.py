@@ -18,7 +18,6 @@ from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.registry import CLASSIFIERS
 from common.models.registry import MODELS
 from common.models.state import change, load_state, moved, state_of
-from common.strategy_names import OF_CLASSIFIER
 from tests.classifier_cells import (
     FORMS,
     N_CLASSES,
@@ -187,12 +186,10 @@ def test_a_mini_batch_of_one_cell_or_one_class_is_finite(name, form):
             assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-def test_a_classifier_with_a_strategy_of_its_own_is_one_that_is_trained_in_rounds():
-    assert {CLASSIFIERS.get(name).fitted for name in OF_CLASSIFIER} == {"network"}
-    own = RunConfig.parse({"task": "classify", "classifier": "transformer"}, where="test")
+def test_few_rounds_send_a_checkpoints_layers_where_no_strategy_is_named():
+    asked = {"task": "classify", "classifier": "transformer"}
+    assert RunConfig.parse(asked, where="test").strategy_name == "fedsgd"
+    own = RunConfig.parse(asked | {"checkpoint": "/abs/folder"}, where="test")
     assert own.strategy_name == "fedavg"
-    assert RunConfig.parse(
-        {"task": "classify", "classifier": "scdlc"}, where="t"
-    ).strategy_name == ("fedsgd")
     with pytest.raises(ConfigError, match="local-epochs = 2: with strategy = fedsgd"):
         RunConfig.parse(own.flat() | {"strategy": "fedsgd", "local-epochs": 2}, where="test")

@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from client.phases import tree_sums
 from common.boosting.site import BoostingSite
 from common.bundle import Bundle
 from common.classification.published import PublishedClassifier
@@ -186,7 +185,7 @@ def test_a_site_that_answers_for_other_cells_is_found_out(tmp_path, monkeypatch)
             sums[0, -1] += np.uint64(1)
         return sums
 
-    monkeypatch.setattr(tree_sums.BoostingSite, "answer", answer)
+    monkeypatch.setattr(BoostingSite, "answer", answer)
     data = write_sites(tmp_path / "data", labelled_sites())
     with pytest.raises(WireError, match="not of the cells that the round began with"):
         classify(tmp_path / "out", data, 3, classifier="xgboost", rounds=2)

@@ -41,7 +41,7 @@ def runs(tmp_path_factory):
     kinds = {
         "logistic": {"rare_labels": "leave-out", "ontology": str(folder / "terms.csv")},
         "actinn": {"rounds": 12},
-        "transformer": {"rounds": 6, "local_epochs": 4, "batch_size": 32},
+        "transformer": {"strategy": "fedavg", "rounds": 6, "local_epochs": 4, "batch_size": 32},
         "xgboost": {"rounds": 4, "label_sites": 1},
     }
     for name, settings in kinds.items():

@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from client.boosting_cells import boosting_site
 from client.labelled_cells import labelled_cells
 from client.outbox import Outbox
 from client.site import Site
@@ -10,7 +11,6 @@ from common.boosting.bagging import site_trees
 from common.boosting.bins import BinEdges
 from common.boosting.forest import Forest
 from common.boosting.forest_state import forest_of
-from common.boosting.site import BoostingSite
 from common.boosting.tree_words import words_of_trees
 from common.classification.plan import classifier_plan
 from common.classification.probabilities import exact, log_softmax
@@ -30,9 +30,9 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     cells = labelled_cells(site, values["vocabulary"])
     edges = BinEdges(parts["grid"], parts["kept"].astype(bool))
     expression = site.matrix(request.panel).sparse
-    own = BoostingSite(edges.bin_cells(expression[cells.train]), cells.codes[cells.train], edges)
     boosting = boosting_of(plan, 1, site.config.seed)
-    grown = site_trees(own, forest, boosting, weights_of(plan, np.array(values["counts"])))
+    with boosting_site(site, request.panel, cells, edges, expression) as own:
+        grown = site_trees(own, forest, boosting, weights_of(plan, np.array(values["counts"])))
     outbox.masked("trees", words_of_trees(grown))
     held_out = cells.classed(cells.validation)
     outbox.masked("n_validation", len(held_out))

@@ -82,7 +82,7 @@ def _train(
     Of what the message has alone: nothing else is trained.
     """
     name, sent = site.config.strategy_name, request.arrays("model")
-    how = {"round_": request.values["round"], "seed": site.config.seed}
+    how = {"round_": request.values["round"], "seed": site.seed}
     if name == "fedsgd":
         rows = cells_of_step(cells.train, plan.training, request.values["n_cells"], **how)
         made, loss = classifier_descent(

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from client.boosting_cells import boosting_site
 from client.labelled_cells import labelled_cells
 from client.outbox import Outbox
 from client.site import Site
 from common.boosting.bins import BinEdges
 from common.boosting.request import Request as TreeRequest
-from common.boosting.site import BoostingSite
 from common.classification.probabilities import exact, log_softmax
 from strategies.records import Request
 
@@ -19,8 +19,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     parts = request.arrays("edges")
     edges = BinEdges(parts["grid"], parts["kept"].astype(bool))
     expression = site.matrix(request.panel).sparse
-    codes = edges.bin_cells(expression[cells.train])
-    outbox.masked("sums", BoostingSite(codes, cells.codes[cells.train], edges).answer(asked))
+    with boosting_site(site, request.panel, cells, edges, expression) as own:
+        outbox.masked("sums", own.answer(asked))
     held_out = cells.classed(cells.validation) if request.values["validate"] else np.zeros(0, int)
     loss = 0.0
     if len(held_out):

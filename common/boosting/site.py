@@ -24,6 +24,9 @@ class BoostingSite:
         Index of each cell's class, (n_cells,); may be none at all.
     edges
         The agreed bins.
+    known
+        Margins (n_classes, n_cells) after the rounds of a forest, as an earlier answer left them
+        here: they are not added up anew for a forest that begins with these rounds.
 
     Raises
     ------
@@ -31,7 +34,14 @@ class BoostingSite:
         A label for every cell is wanted, from 0.
     """
 
-    def __init__(self, codes: sp.csr_matrix, labels: np.ndarray, edges: BinEdges):
+    def __init__(
+        self,
+        codes: sp.csr_matrix,
+        labels: np.ndarray,
+        edges: BinEdges,
+        known: tuple[Forest, np.ndarray] | None = None,
+    ):
+        self.known = known
         self.codes = codes
         self.labels = np.asarray(labels, dtype=np.int64)
         self.edges = edges
@@ -41,7 +51,6 @@ class BoostingSite:
             )
         if self.labels.min(initial=0) < 0:
             raise InputError("a cell has no label: give labelled cells alone")
-        self._known: tuple[Forest, np.ndarray] | None = None
 
     def answer(self, request: Request) -> np.ndarray:
         """This site's part of the sums.
@@ -92,10 +101,12 @@ class BoostingSite:
     def _margins(self, finished: Forest) -> np.ndarray:
         """Margins after the finished rounds; those of the request before are not added anew."""
         done, margins = 0, None
-        if self._known is not None:
-            known, margins = self._known
+        if self.known is not None:
+            known, margins = self.known
             if _begins_with(finished, known):
                 done = known.n_rounds
+                if done == finished.n_rounds:
+                    return margins
         if not done:
             n_cells = len(self.labels)
             margins = np.repeat(finished.base_margin[:, None], n_cells, axis=1)
@@ -103,7 +114,7 @@ class BoostingSite:
         if new.n_trees:
             margins = margins.copy()
             new.add_to(margins, self.codes, self._cuts(new))
-        self._known = finished, margins
+        self.known = finished, margins
         return margins
 
     def _nodes(self, growing: Forest) -> np.ndarray:
