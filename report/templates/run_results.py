@@ -167,7 +167,7 @@ text-anchor="{{ 'start' if chart.kept < 400 else 'end' }}">{{ chart.kept_text }}
 y="{{ line.label_y + 4 }}">{{ line.name }}</text>
 {% endfor %}
 </svg>
-<p class="small soft">Validation: the joint model after each round, on cells held out at every
+<p class="small soft">Validation: the joint model after a round, on cells held out at every
 site. Training: within the round, of the joint model where a round is one step or one sum of all
 sites, else of the sites' own models, which does not tell how good their mean is.
 Both are means over all sites' cells.</p>
