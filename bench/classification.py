@@ -201,7 +201,9 @@ def main() -> None:
                     earlier = rows.get(tuple(about.values()), {})
                     rows[tuple(about.values())] = {**earlier, **about, **found}
                     print(*about.values(), *_short(found), flush=True)
-                    keep_rows(name, experiment, list(rows.values()))
+                    # A run that is cut off keeps what is measured so far.
+                    keep_rows(name, experiment, list(rows.values()), tell=False)
+    keep_rows(name, experiment, list(rows.values()))
 
 
 def kept_rows(name: str) -> dict[tuple, dict[str, Any]]:
@@ -211,8 +213,10 @@ def kept_rows(name: str) -> dict[tuple, dict[str, Any]]:
     return {tuple(row[key] for key in ("dataset", "case", "seed", "model")): row for row in rows}
 
 
-def keep_rows(name: str, experiment: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Write what is measured so far: a run that is cut off keeps it."""
+def keep_rows(
+    name: str, experiment: dict[str, Any], rows: list[dict[str, Any]], *, tell: bool = True
+) -> None:
+    """Write rows, their means and the claims; see :func:`bench.report.keep`."""
     mean = means(rows)
     keep(
         name,
@@ -222,6 +226,7 @@ def keep_rows(name: str, experiment: dict[str, Any], rows: list[dict[str, Any]])
             "rows": rows,
             "claims": claims_of(experiment["setting"], mean),
         },
+        tell=tell,
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/classify.md, from the results that `python -m bench.classification` kept.
+"""What `python -m bench.classification` kept, in Markdown: the figures of docs/classify.md.
 
 `python -m bench.classification_tables`: one table for each experiment that has results.
 """
@@ -20,6 +20,8 @@ def table(result: dict[str, Any]) -> list[str]:
         seeds.setdefault(group_of(row), set()).add(row["seed"])
     lines = [f"| | seeds | {' | '.join(HEADINGS)} | a run |", "|---" * 6 + "|"]
     for group, ways in sorted(means(result["rows"]).items()):
+        if "federated" not in ways:
+            continue
         cells = [_scores(ways.get(way)) for way in WAYS]
         cost = f"{ways['federated']['seconds']:.0f} s, {ways['federated']['bytes'] / 1e6:.0f} MB"
         lines.append(f"| {group} | {len(seeds[group])} | {' | '.join(cells)} | {cost} |")

@@ -31,8 +31,11 @@ def machine() -> dict[str, Any]:
     }
 
 
-def keep(name: str, figures: dict[str, Any]) -> None:
-    """Print the figures' verdicts and write them with the machine and the time."""
+def keep(name: str, figures: dict[str, Any], *, tell: bool = True) -> None:
+    """Write the figures with the machine and the time, and print their verdicts.
+
+    ``tell`` is false for what is not all measured yet.
+    """
     RESULTS.mkdir(exist_ok=True)
     where = machine()
     whole = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": where, **figures}
@@ -41,6 +44,8 @@ def keep(name: str, figures: dict[str, Any]) -> None:
     # Comparing NumPy's numbers gives NumPy's bool.
     part.write_text(json.dumps(whole, indent=1, default=lambda value: value.item()) + "\n")
     part.replace(path)
+    if not tell:
+        return
     print(f"ran on {where['processor']}, {where['cores']} cores, {where['memory_gb']} GB")
     for claim, holds in figures.get("claims", {}).items():
         print(f"{'reached' if holds else 'NOT REACHED'}: {claim}")

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,10 +22,12 @@ from common.boosting.bins import BinEdges
 from common.boosting.forest import Forest
 from common.boosting.forest_state import forest_of, state_of_forest
 from common.boosting.site import BoostingSite
+from common.errors import InputError
 from common.panel import Panel
 
 logger = logging.getLogger("syncytium.client")
 MARGINS = "margins"
+Kept = TypeVar("Kept")
 
 
 @contextmanager
@@ -39,13 +43,12 @@ def boosting_site(
     """
     path = _path(site, panel, cells, edges)
     binned, margins = (path.with_name(f"{path.name}.{what}.npz") for what in ("bins", "margins"))
-    if binned.is_file():
-        codes = sp.load_npz(binned)
-    else:
+    codes = _kept(binned, sp.load_npz)
+    if codes is None:
         _drop(site)
         codes = edges.bin_cells(expression[cells.train])
         _keep(binned, lambda file: sp.save_npz(file, codes, compressed=False))
-    known = _known(margins)
+    known = _kept(margins, _read_margins)
     own = BoostingSite(codes, cells.codes[cells.train], edges, known)
     yield own
     if own.known is not known and own.known[0].n_rounds:
@@ -53,9 +56,16 @@ def boosting_site(
         _keep(margins, lambda file: np.savez(file, **arrays))
 
 
-def _known(path: Path) -> tuple[Forest, np.ndarray] | None:
-    if not path.is_file():
+def _kept(path: Path, read: Callable[[Path], Kept]) -> Kept | None:
+    """None without the file, or where it cannot be read: what it holds is made anew."""
+    try:
+        return read(path) if path.is_file() else None
+    except (OSError, ValueError, KeyError, BadZipFile, InputError) as error:
+        logger.warning("%s cannot be read and is made anew: %s", path.name, error)
         return None
+
+
+def _read_margins(path: Path) -> tuple[Forest, np.ndarray]:
     with np.load(path) as kept:
         arrays = dict(kept)
     margins = arrays.pop(MARGINS)

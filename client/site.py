@@ -177,16 +177,6 @@ class Site:
         fingerprint = self.fingerprint
         return _open(Path(self.node.data_path).expanduser(), fingerprint, **self.keys)
 
-    @property
-    def seed(self) -> int:
-        """Of what a classifier's training draws: the run's, made another at every site.
-
-        With one seed all sites would draw the same places, dropout and noise, and their mean would
-        not even them out as on pooled cells.
-        """
-        of = f"{self.config.seed}/{self.name}".encode()
-        return int.from_bytes(hashlib.blake2b(of, digest_size=4).digest())
-
     def split(self, share: float) -> Split:
         """Training and validation cells, the same in every round."""
         return split_cells(self.file.batches, share, self.config.seed)

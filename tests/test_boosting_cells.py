@@ -94,6 +94,11 @@ def test_what_is_kept_is_of_one_run_and_of_these_cells(tmp_path):
     assert (margins == 0.5).all()
     assert files == first
     assert len(first) == 2
+    # A damaged file is made anew.
+    for name in first:
+        (real(path, tmp_path).cache_dir / name).write_bytes(b"PK damaged")
+        assert kept(cells, edges) == (None, first)
+        assert kept(cells, edges)[0] is not None
     for other in (
         (replace(cells, train=np.arange(59)), edges),
         (replace(cells, codes=cells.codes[::-1]), edges),

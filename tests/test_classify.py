@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.feature_selection import f_classif
 
 from common.boosting.bins import BinEdges, chosen_edges, public_grid, site_bin_counts
 from common.boosting.forest_state import forest_of
@@ -20,6 +21,8 @@ from common.classification.published import PublishedClassifier
 from common.classification.site_sums import site_sums as scored
 from common.errors import SiteFailure
 from common.models.classifiers.build import build_classifier
+from common.models.classifiers.registry import CLASSIFIERS
+from common.models.classifiers.scdlc import ScDLCShape
 from common.models.state import state_of
 from common.wire_classification import CLASSIFICATION
 from server.linear import MAX_ROUNDS, TOLERANCES
@@ -195,3 +198,17 @@ def test_real_sites_train_under_their_policies(data, tmp_path):
     assert not public & {name for phase in CLASSIFICATION.values() for name in phase.fields}
     with pytest.raises(SiteFailure, match="min-label-sites = 3: the run makes classes"):
         run_in_process(tmp_path / "two", 3, node_configs=nodes, run_id=8, **SMALL, label_sites=2)
+
+
+def test_scdlc_reads_the_pooled_most_distinct_genes_and_the_foremost_last(
+    data, tmp_path, monkeypatch
+):
+    small = ScDLCShape(n_selected=6, dense=5, units=4)
+    monkeypatch.setitem(CLASSIFIERS.get("scdlc").forms, "published", small)
+    settings = {"classifier": "scdlc", "rounds": 2}
+    classify(tmp_path / "out", data, 3, **settings)
+    published, pooled, _ = results(tmp_path / "out", **settings)
+    x = pooled.matrix.log(pooled.train).astype(np.float64)
+    f, _ = f_classif(x, pooled.y[pooled.train])
+    expected = np.argsort(f)[-6:]
+    np.testing.assert_array_equal(published.trained.state["selected"], expected)

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.gradient import cells_of_step
+from common.mini_batches import seed_at
 from common.models.build import build_model
 from common.training import fit
 from tests.expression import CPU, small_matrix, small_preset
@@ -69,3 +71,15 @@ def test_numpys_global_random_state_is_neither_used_nor_moved():
     assert one == steps()
     np.random.seed(1)  # noqa: NPY002
     assert np.random.random() == after  # noqa: NPY002
+
+
+def test_every_site_draws_by_a_seed_of_its_own():
+    drawn = {(site, seed): seed_at(site, seed) for site in "abc" for seed in (42, 43)}
+    assert len(set(drawn.values())) == 6
+    assert seed_at("a", 42) == drawn["a", 42]
+    rows, training = np.arange(500), small_preset("default", batch_size=200).training
+    places = [
+        cells_of_step(rows, training, 1000, round_=3, seed=seed_at(site, 42)) for site in "ab"
+    ]
+    assert len(places[0]) == 100
+    assert not np.array_equal(*places)

@@ -162,14 +162,6 @@ def test_a_second_message_reads_the_cache(path, tmp_path, preprocessed):
     assert len(list((tmp_path / "output/cache").iterdir())) == 1
 
 
-def test_every_site_draws_by_its_own_seed(path, tmp_path):
-    seeds = {real(path, tmp_path, name=name).seed for name in ("a", "b", "c")}
-    assert len(seeds) == 3
-    assert real(path, tmp_path, name="a").seed in seeds
-    other = real(path, tmp_path, run_config(seed=43), name="a")
-    assert other.seed not in seeds
-
-
 def test_latents_are_kept_for_one_encoder_and_scaling(path, tmp_path):
     other = Panel(VOCABULARY, GENES, np.ones(20), np.ones(20))
     latent = np.arange(195, dtype=np.float32).reshape(65, 3)

@@ -1,4 +1,4 @@
-"""classifier_fit: validation loss of the received classifier if it is due, then training."""
+"""classifier_fit: validation loss where it is due, then training, or the gradient."""
 
 import time
 
@@ -21,6 +21,7 @@ from common.classification.training import (
 )
 from common.data.matrix import ExpressionMatrix
 from common.gradient import cells_of_step
+from common.mini_batches import seed_at
 from common.models.classifiers.build import restore_classifier
 from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
@@ -82,7 +83,7 @@ def _train(
     Of what the message has alone: nothing else is trained.
     """
     name, sent = site.config.strategy_name, request.arrays("model")
-    how = {"round_": request.values["round"], "seed": site.seed}
+    how = {"round_": request.values["round"], "seed": seed_at(site.name, site.config.seed)}
     if name == "fedsgd":
         rows = cells_of_step(cells.train, plan.training, request.values["n_cells"], **how)
         made, loss = classifier_descent(
