@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from cli.console import shown
 from cli.label_counts import label_counts
-from report import classification
+from report import classification, energy
 from report.federated_evaluation import federated_evaluation, summary
 
 
@@ -20,6 +20,8 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     {"correct": _corrected, "classify": _classified}[result.get("task", "correct")](
         result, out, screen
     )
+    if "energy" in result:
+        screen.print(f"[cyan]energy[/] {energy.summary(result['energy'])}")
 
 
 def _lost(result: dict[str, Any], screen: Console) -> None:

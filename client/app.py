@@ -85,7 +85,7 @@ def _keys(state: RecordDict, run: str) -> SiteKeys:
 
 def _work(site: Site, phase: str, request: Request, keys: SiteKeys, run: str) -> RecordDict:
     worker = importlib.import_module(f"client.phases.{phase}")
-    outbox, context = Outbox(phase, site.outbox_log, run), None
+    outbox, context = Outbox(phase, site.outbox_log, run, site.meter().entry), None
     if phase_of(phase).masked():
         # Before anything is computed: a refusal must not tell of the site's data.
         context = request.context(site.config.digest())

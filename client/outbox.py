@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,22 @@ class Outbox:
         The site's ``outbox.jsonl``; one line is appended per reply.
     run
         Flower's id of the run, entered into the line.
+    metered
+        Gives entries of the line when all is done: the energy that it took.
     """
 
-    def __init__(self, phase: str, log: Path, run: str = ""):
+    def __init__(
+        self,
+        phase: str,
+        log: Path,
+        run: str = "",
+        metered: Callable[[], dict[str, Any]] = dict,
+    ):
         self.phase = phase
         self.fields = phase_of(phase).fields
         self.log = log
         self.run = run
+        self._metered = metered
         self._public: dict[str, Any] = {}
         self._masked: dict[str, np.ndarray] = {}
         self._shares: dict[str, np.ndarray] = {}
@@ -160,6 +170,7 @@ class Outbox:
             round=context.round if context else 0,
             seconds=round(time.time() - self._started, 4),
             **self._local,
+            **self._metered(),
             fields=fields,
         )
 

@@ -21,10 +21,12 @@ from common.data.genes import columns_of
 from common.data.held_out import Split, split_cells
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
+from common.energy import Meter
 from common.errors import ConfigError, InputError
 from common.node_config import NodeConfig
 from common.panel import Panel
 from common.policy import SitePolicy
+from common.power import power_model
 from common.secure.backend import SiteSum
 from common.secure.guard import Guard
 from common.secure.off import OffSite
@@ -100,6 +102,10 @@ class Site:
                 "data-path": str(path),
                 "output-dir": str(out / "sites" / path.stem),
                 "device": config.device,
+                "country": config.country,
+                "grid-factor": config.grid_factor,
+                # The coordinator counts that of their one machine.
+                "count-ram": False,
                 **{name.replace("_", "-"): getattr(config, name) for name in READING},
             },
             where="simulated node",
@@ -153,6 +159,18 @@ class Site:
     def outbox_log(self) -> Path:
         """The append-only log of every field that left."""
         return self.output_dir / OUTBOX
+
+    def meter(self) -> Meter:
+        """Meters this process from now on."""
+        # Simulated sites are on the machine of the run folder.
+        folder = self.output_dir.parents[1] if self.simulated else self.output_dir
+        node = self.node
+        return Meter(
+            power_model(folder),
+            node.emission_factor,
+            ram=node.count_ram,
+            gpu=node.device != "cpu",
+        )
 
     @cached_property
     def keys(self) -> dict[str, str | float]:

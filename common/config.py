@@ -11,7 +11,7 @@ from common.config_classify import ClassifySettings
 from common.config_correct import CorrectSettings
 from common.errors import ConfigError
 from common.registry import did_you_mean
-from common.settings import READING, Device, ReadingSettings, kebab
+from common.settings import READING, Device, EnergySettings, ReadingSettings, kebab
 from common.strategy_names import (
     OF_CHECKPOINT,
     OF_CLASSIFIER,
@@ -30,7 +30,7 @@ OF_TASK = {
 }
 
 
-class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings):
+class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettings):
     """Settings of a run, the same for every site: Flower's run config.
 
     Of the network and its training, 0 or "" stands for the preset's own value.

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from common.settings import Device, ReadingSettings
+from common.settings import Device, EnergySettings, ReadingSettings
 
 
-class NodeConfig(ReadingSettings):
+class NodeConfig(ReadingSettings, EnergySettings):
     """Settings of one site.
 
     How its file is read is its own word: the run config's ``SIMULATION_KEYS`` hold for simulated
@@ -21,3 +21,6 @@ class NodeConfig(ReadingSettings):
     site_key: str = Field("", description="its long-term key, a file as of `syncytium keys`")
     report: bool = Field(True, description="make report.html of its own cells: some 25 seconds")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more only on an idle machine")
+    count_ram: bool = Field(
+        True, description="count the memory's energy; false at all but one of a machine's nodes"
+    )

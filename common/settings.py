@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.errors import ConfigError
+from common.grid import country_factor
 from common.registry import did_you_mean
 
 
@@ -54,6 +55,28 @@ def _fault(fault: Any, known: list[str]) -> str:
     if fault["type"] == "value_error":
         return fault["msg"].removeprefix("Value error, ")
     return f"{key} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+class EnergySettings(Settings):
+    """Where the electricity is from: a site's own word, and the coordinator's own."""
+
+    country: str = Field(
+        "", description="ISO code of three letters, for emissions; '' = the world's mean"
+    )
+    grid_factor: float = Field(
+        0.0, ge=0, description="own kg CO2e per kWh of electricity; 0 = the country's"
+    )
+
+    @field_validator("country")
+    @classmethod
+    def _country_is_known(cls, country: str) -> str:
+        country_factor(country)
+        return country
+
+    @property
+    def emission_factor(self) -> float:
+        """Kilograms of CO2e per kWh."""
+        return self.grid_factor or country_factor(self.country)
 
 
 class ReadingSettings(Settings):

@@ -19,6 +19,7 @@ MAX_SCALED = 10.0
 # Of log1p CP10k, summed over a site's batches.
 MAX_REMAINDER = 2.0**16
 THERMOMETER_BASE = 1024
+MAX_KWH = 2.0**20
 
 # What a site sends for a masked sum to come: with its upload to the one before, or in a key phase.
 OFFER = {
@@ -170,6 +171,16 @@ PHASES = {
             "n_nearest": Masked("of these by their nearest cells' label", "", integer=True),
             "n_unlabelled": Masked("cells without a label", "", integer=True),
             "n_unsure": Masked("cells of too low a confidence to steer", "", integer=True),
+        },
+    ),
+    "energy": Phase(
+        "what the run took at a site",
+        {
+            "cpu_kwh": Masked("kWh of its CPU", "", MAX_KWH),
+            "gpu_kwh": Masked("kWh of its GPUs", "", MAX_KWH),
+            "ram_kwh": Masked("kWh of its memory", "", MAX_KWH),
+            "kg": Masked("kg CO2e of these", "", MAX_KWH),
+            "n_estimated": Masked("1 if they are not measured", "", integer=True),
         },
     ),
     **EVALUATION,

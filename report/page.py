@@ -11,6 +11,7 @@ from report.templates.label_page import LABEL_PAGE
 from report.templates.parts import FRAME, PARTS
 from report.templates.run_classification import RUN_CLASSIFICATION
 from report.templates.run_details import RUN_DETAILS
+from report.templates.run_energy import RUN_ENERGY
 from report.templates.run_evaluation import RUN_EVALUATION
 from report.templates.run_page import RUN_PAGE
 from report.templates.run_results import RUN_RESULTS
@@ -26,6 +27,7 @@ TEMPLATES = {
     "run_results": RUN_RESULTS,
     "run_classification": RUN_CLASSIFICATION,
     "run_evaluation": RUN_EVALUATION,
+    "run_energy": RUN_ENERGY,
     "run_details": RUN_DETAILS,
     "site": SITE_PAGE,
     "label": LABEL_PAGE,

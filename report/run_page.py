@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import SyncytiumError
-from report import classification, page, recovery
+from report import classification, energy, page, recovery
 from report.confusion_table import ConfusionTable, confusion_table
 from report.corrected_files import corrected_files
 from report.federated_evaluation import rows, summary
@@ -109,6 +109,8 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "config": config,
     }
     phases, took = by_phase(record), _took(record)
+    # A run that failed has no whole of it.
+    used = run["energy"] if "coordinator" in run.get("energy", {}) else None
     found = findings(evaluation) if evaluation else []
     kept = run["kept_round"] if run["stopped_early"] else None
     scored = classification.classification(record.path)
@@ -148,6 +150,9 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "phases": phases,
         "sites": by_site(record),
         "summary": _summary(record, phases),
+        "energy": used,
+        "energy_summary": energy.summary(used) if used else "",
+        "energy_rows": energy.rows(used) if used else [],
         "losses": recovery.losses(record),
         "times": [phase for phase in phases if phase.seconds is not None] if took else [],
         "about_sites": _about_sites(record),
@@ -236,6 +241,7 @@ def _sections(record: RunRecord) -> list[tuple[str, str]]:
         (record.federated, "federated", "Scores by sums"),
         (True, "training", "Training"),
         (True, "sent", "What left the sites"),
+        ("coordinator" in record.run.get("energy", {}), "energy", "Energy and carbon"),
         (True, "details", "Details"),
     ]
     return [(anchor, text) for there, anchor, text in wanted if there]

@@ -9,6 +9,7 @@ from flwr.serverapp import Grid, ServerApp
 from common.config import RunConfig, run_folder
 from common.errors import SyncytiumError
 from common.logs import LOG, facts, logged_to
+from server.energy import coordinator_meter, note_energy
 from server.federation import Federation
 from server.logs import speak
 from server.runs import RunFolder, drop_caches
@@ -37,6 +38,7 @@ def main(grid: Grid, context: Context) -> None:
 
 def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None:
     logger.info("run folder: %s", folder.path)
+    meter = coordinator_meter(config, folder)
     try:
         federation = Federation(grid, config, folder)
         workflow = importlib.import_module(f"server.workflows.{config.task}")
@@ -58,5 +60,6 @@ def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None
         raise
     # Of sites that were lost, or whose evaluation failed; a run that failed may go on with them.
     drop_caches(folder.path)
+    note_energy(meter, config, folder)
     folder.finish("finished")
     logger.info("finished: %s", folder.path)

@@ -5,6 +5,7 @@ RUN_PAGE = """
 {% import "run_results" as results with context %}
 {% import "run_classification" as classification with context %}
 {% import "run_evaluation" as evaluation_parts with context %}
+{% import "run_energy" as energy_parts with context %}
 {% import "run_details" as details with context %}
 {% block top %}
 <h1>{{ title }} <span class="state {{ tone }}">{{ run.status }}</span></h1>
@@ -30,6 +31,7 @@ Run <code>{{ run.run_id }}</code>{% if run.resumed %}, resumed
 {% if summed %}{{ evaluation_parts.federated() }}{% endif %}
 {{ results.training() }}
 {{ details.sent() }}
+{% if energy %}{{ energy_parts.used() }}{% endif %}
 {{ details.details() }}
 {% endblock %}
 {% block foot %}Made by Syncytium {{ version }} on {{ made|moment }} from the files of the run

@@ -36,6 +36,7 @@ from common.panel import Panel
 from report.classification import FILE
 from server import preparation
 from server.bagged_trees import BaggedTreeRounds
+from server.energy import sum_of_sites
 from server.federation import Federation
 from server.linear import LinearRounds
 from server.pretrained import checkpoint_folder, pretrained
@@ -62,6 +63,7 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     temperature, threshold = workflow.calibrate(state, panel, vocabulary)
     workflow.publish(state, panel, vocabulary, temperature, threshold)
     workflow.test(state, panel, vocabulary, temperature, threshold)
+    sum_of_sites(workflow.session, folder)
 
 
 @dataclass

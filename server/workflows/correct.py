@@ -25,6 +25,7 @@ from common.presets import Preset, preset_values, resolve
 from common.principal_axes import principal_axes
 from common.reference import Reference, Remainder, packed, unpacked
 from server import preparation
+from server.energy import sum_of_sites
 from server.federation import Federation
 from server.frozen import FrozenModel, frozen_model
 from server.rounds import Rounds
@@ -54,6 +55,7 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     n_cells = workflow.correct(state, panel, references, types, alone)
     if config.evaluate:
         evaluate(workflow.session, config, workflow.preset, folder, sites, state, panel, n_cells)
+    sum_of_sites(workflow.session, folder)
 
 
 @dataclass
