@@ -49,7 +49,7 @@ def power_model(folder: Path) -> PowerModel:
     A folder that cannot be written costs a search each time and nothing else.
     """
     path = folder / POWER
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         kept = json.loads(path.read_text())
         model = PowerModel(**{**kept, "counters": tuple(kept["counters"])})
         if model.machine == platform.node():
