@@ -10,7 +10,9 @@ import importlib
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -85,7 +87,7 @@ def _keys(state: RecordDict, run: str) -> SiteKeys:
 
 def _work(site: Site, phase: str, request: Request, keys: SiteKeys, run: str) -> RecordDict:
     worker = importlib.import_module(f"client.phases.{phase}")
-    outbox, context = Outbox(phase, site.outbox_log, run, site.meter().entry), None
+    outbox, context = Outbox(phase, site.outbox_log, run, _meter(site)), None
     if phase_of(phase).masked():
         # Before anything is computed: a refusal must not tell of the site's data.
         context = request.context(site.config.digest())
@@ -93,6 +95,16 @@ def _work(site: Site, phase: str, request: Request, keys: SiteKeys, run: str) ->
         site.sums.begin(context, request.values["keys"])
     worker.run(site, request, outbox)
     return to_record(*outbox.seal(site.sums, context))
+
+
+def _meter(site: Site) -> Callable[[], dict[str, Any]]:
+    """Gives the log's entry of what the message took; nothing where it cannot be metered."""
+    try:
+        return site.meter().entry
+    except Exception as error:
+        # A message is worth more than its figures, which the coordinator then knows to be missing.
+        logger.warning("not metered: %s", error, extra=facts(event="not metered"))
+        return dict
 
 
 def _refused(error: Exception, phase: str, path: str, simulated: bool) -> tuple[str, str, str]:

@@ -176,11 +176,12 @@ PHASES = {
     "energy": Phase(
         "what the run took at a site",
         {
-            "cpu_kwh": Masked("kWh of its CPU", "", MAX_KWH),
-            "gpu_kwh": Masked("kWh of its GPUs", "", MAX_KWH),
-            "ram_kwh": Masked("kWh of its memory", "", MAX_KWH),
-            "kg": Masked("kg CO2e of these", "", MAX_KWH),
-            "n_estimated": Masked("1 if they are not measured", "", integer=True),
+            "cpu_kwh": Masked("kWh of its CPU in each phase", "phases", MAX_KWH),
+            "gpu_kwh": Masked("kWh of its GPU in each phase", "phases", MAX_KWH),
+            "ram_kwh": Masked("kWh of its memory in each phase", "phases", MAX_KWH),
+            "kg": Masked("kg CO2e of these in each phase", "phases", MAX_KWH),
+            "n_estimated": Masked("1 if its CPU's are not measured", "", integer=True),
+            "n_unmetered": Masked("replies without these figures", "", integer=True),
         },
     ),
     **EVALUATION,

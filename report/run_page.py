@@ -109,7 +109,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "config": config,
     }
     phases, took = by_phase(record), _took(record)
-    # A run that failed has no whole of it.
+    # A run that failed early has none.
     used = run["energy"] if "coordinator" in run.get("energy", {}) else None
     found = findings(evaluation) if evaluation else []
     kept = run["kept_round"] if run["stopped_early"] else None
@@ -153,6 +153,8 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "energy": used,
         "energy_summary": energy.summary(used) if used else "",
         "energy_rows": energy.rows(used) if used else [],
+        "energy_phases": energy.phase_rows(used) if used else [],
+        "energy_notes": energy.notes(used) if used else [],
         "losses": recovery.losses(record),
         "times": [phase for phase in phases if phase.seconds is not None] if took else [],
         "about_sites": _about_sites(record),
