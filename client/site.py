@@ -144,7 +144,7 @@ class Site:
             record=ParticipantRecord(state, dataset, policy.differences == "refuse"),
         )
 
-    @property
+    @cached_property
     def output_dir(self) -> Path:
         """Where the site's results and its log of what it sent are written."""
         return Path(self.node.output_dir).expanduser().resolve()

@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -39,6 +39,10 @@ class Energy:
     def kwh(self) -> float:
         """All of it."""
         return self.cpu_kwh + self.gpu_kwh + self.ram_kwh
+
+    def times(self, share: float) -> Self:
+        """A share of it."""
+        return type(self)(*(share * getattr(self, f.name) for f in fields(self)))
 
     def __add__(self, other: Self) -> Self:
         return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -87,12 +91,14 @@ class Meter:
         self.power, self.factor, self.ram = power, factor, ram
         self.gpu = gpu_name(device)
         self.source = MEASURED if power.counters else ESTIMATED
-        self._counted = Counted(machine_folder() / COUNTED)
+        shared = self.ram or self.gpu
+        self._counted = Counted(machine_folder() / COUNTED) if shared else None
         self._began = self._read()
-        self._unread = (0.0, 0.0)
+        self._memory_from, self._unread_cpu = self._began.seconds, 0.0
         if whole:
             # No counter was read then: it drew what it draws from now on.
-            self._unread = (_seconds_since_start(), self._began.cpu_seconds)
+            self._memory_from -= _seconds_since_start()
+            self._unread_cpu = self._began.cpu_seconds
 
     def _read(self) -> _Reading:
         packages, busy, gpu = None, 0.0, None
@@ -103,18 +109,25 @@ class Meter:
             gpu = _tried(lambda: gpu_joules(self.gpu))
         return _Reading(time.time(), time.process_time(), packages, busy, gpu)
 
-    def lap(self) -> Energy:
-        """What was used since it began, or since the lap before."""
+    def lap(self, *, memory: bool = True) -> Energy:
+        """What was used since it began, or since the lap before.
+
+        Parameters
+        ----------
+        memory
+            Its part, too, else it waits for a later lap: what is counted among all processes of the
+            machine takes a tenth of a millisecond and more.
+        """
         began, now = self._began, self._read()
-        (unread_seconds, unread_cpu), self._unread = self._unread, (0.0, 0.0)
+        unread_cpu, self._unread_cpu = self._unread_cpu, 0.0
         self._began = now
         cpu_seconds = now.cpu_seconds - began.cpu_seconds
         watts, self.source = self._cpu_watts(began, now, cpu_seconds)
         joules = [watts * (cpu_seconds + unread_cpu), 0.0, 0.0]
         if began.gpu is not None and now.gpu is not None:
             joules[1] = self._counted.take(self.gpu, began.gpu, max(now.gpu, began.gpu))
-        if self.ram:
-            start = began.seconds - unread_seconds
+        if self.ram and memory:
+            start, self._memory_from = self._memory_from, now.seconds
             seconds = self._counted.take("memory", start, max(now.seconds, start))
             joules[2] = self.power.ram_watts * seconds
         parts = [part / JOULES_PER_KWH for part in joules]
@@ -123,7 +136,7 @@ class Meter:
     def _cpu_watts(self, began: _Reading, now: _Reading, cpu_seconds: float) -> tuple[float, str]:
         """Power of one thread that the process kept busy, and whether it was measured."""
         busy = now.busy_seconds - began.busy_seconds
-        if began.packages is None or now.packages is None or not cpu_seconds > 0 or busy <= 0:
+        if began.packages is None or now.packages is None:
             return self.power.thread_watts, ESTIMATED
         passed = _tried(
             lambda: sum(map(_passed, self.power.counters, began.packages, now.packages))
@@ -131,11 +144,13 @@ class Meter:
         if passed is None:
             return self.power.thread_watts, ESTIMATED
         # Ticks of the machine's busy time are coarse.
-        return passed / max(busy, cpu_seconds), MEASURED
+        share = max(busy, cpu_seconds)
+        return passed / share if share else 0.0, MEASURED
 
     def entry(self) -> dict[str, Any]:
         """A lap as a line of a log has it."""
-        return {"energy": {**asdict(self.lap()), "source": self.source}}
+        used = self.lap()
+        return {"energy": {**vars(used), "source": self.source}}
 
 
 def _tried(read: Callable[[], T]) -> T | None:

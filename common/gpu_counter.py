@@ -1,6 +1,7 @@
 """The energy counter of an NVIDIA GPU."""
 
 import os
+from functools import lru_cache
 
 
 def gpu_name(device: str) -> str:
@@ -10,12 +11,16 @@ def gpu_name(device: str) -> str:
     """
     if device == "cpu":
         return ""
-    number = int(device.partition(":")[2] or 0)
+    return _found(int(device.partition(":")[2] or 0), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+@lru_cache(maxsize=8)
+def _found(number: int, visible: str | None) -> str:
+    # A process looks once: where there is no driver, that too takes a while.
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         if visible is None:
             handle = pynvml.nvmlDeviceGetHandleByIndex(number)
         else:

@@ -11,6 +11,7 @@ import os
 import platform
 import tempfile
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from common.counted import machine_folder
@@ -42,8 +43,11 @@ class PowerModel:
     why_estimated: str = ""
 
 
+@lru_cache(maxsize=4)
 def power_model(folder: Path) -> PowerModel:
     """This machine's, its watts as kept for the user or in ``folder``; found if neither has them.
+
+    A process looks once.
 
     Where nothing can be written it is found each time, and nothing else.
     """

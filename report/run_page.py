@@ -109,8 +109,8 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "config": config,
     }
     phases, took = by_phase(record), _took(record)
-    # A run that failed early has none.
-    used = run["energy"] if "coordinator" in run.get("energy", {}) else None
+    # A run that goes on, or was killed, has no whole of it.
+    used = run["energy"] if "communication" in run.get("energy", {}) else None
     found = findings(evaluation) if evaluation else []
     kept = run["kept_round"] if run["stopped_early"] else None
     scored = classification.classification(record.path)
@@ -243,7 +243,7 @@ def _sections(record: RunRecord) -> list[tuple[str, str]]:
         (record.federated, "federated", "Scores by sums"),
         (True, "training", "Training"),
         (True, "sent", "What left the sites"),
-        ("coordinator" in record.run.get("energy", {}), "energy", "Energy and carbon"),
+        ("communication" in record.run.get("energy", {}), "energy", "Energy and carbon"),
         (True, "details", "Details"),
     ]
     return [(anchor, text) for there, anchor, text in wanted if there]

@@ -57,7 +57,7 @@ def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None
     # Of sites that were lost, or whose evaluation failed; a run that failed may go on with them.
     drop_caches(folder.path)
     energy.lap()
-    energy.note()
+    energy.note(ended=True)
     folder.finish("finished")
     logger.info("finished: %s", folder.path)
 
@@ -66,6 +66,6 @@ def _fail(folder: RunFolder, energy: CoordinatorEnergy, kind: str, reason: str) 
     """Enter a run's end; what it took until then is told, too."""
     with contextlib.suppress(Exception):
         energy.lap()
-        energy.note()
+        energy.note(ended=True)
     folder.finish("failed", error=reason, error_kind=kind)
     logger.debug("failed", extra=facts(kind=kind, reason=reason))

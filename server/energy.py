@@ -3,6 +3,8 @@
 import json
 import logging
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -54,25 +56,38 @@ class CoordinatorEnergy:
             for phase, used in earlier.get("by_phase", {}).items()
         }
         self.source = earlier.get("source", MEASURED)
-        self._noted = time.monotonic()
+        self._noted = self._lapped = time.monotonic()
+        self._seconds: Counter[str] = Counter()
 
     def lap(self, phase: str = BETWEEN) -> None:
         """What was used since the last one was for this phase. It never fails a run."""
+        self._add({phase: 1.0}, memory=False)
+        now = time.monotonic()
+        self._seconds[phase] += now - self._lapped
+        self._lapped = now
+        if now - self._noted > NOTED_EVERY:
+            self.note()
+
+    def _add(self, shares: Mapping[str, float], *, memory: bool) -> None:
         try:
-            used = self.meter.lap()
+            used = self.meter.lap(memory=memory)
         except Exception as error:
             logger.warning("the coordinator is not metered: %s: %s", type(error).__name__, error)
             return
         if self.meter.source == ESTIMATED:
             self.source = ESTIMATED
-        self.by_phase[phase] = self.by_phase.get(phase, Energy()) + used
-        if time.monotonic() - self._noted > NOTED_EVERY:
-            self.note()
+        for phase, share in shares.items():
+            self.by_phase[phase] = self.by_phase.get(phase, Energy()) + used.times(share)
 
-    def note(self) -> None:
-        """Enter ``energy`` into ``run.json``."""
+    def note(self, *, ended: bool = False) -> None:
+        """Enter ``energy`` into ``run.json``; what was sent is added up when the run has ended."""
+        # The memory's, which is counted among all processes of the machine, is by phases' seconds.
+        total = sum(self._seconds.values())
+        self._add({phase: n / total for phase, n in self._seconds.items() if total}, memory=True)
+        self._seconds.clear()
         self._noted = time.monotonic()
         used = sum(self.by_phase.values(), Energy())
+        sent = {"communication": _communication(self.folder, self.meter.factor)} if ended else {}
         self.folder.note(
             energy={
                 "sites": UNKNOWN,
@@ -83,7 +98,7 @@ class CoordinatorEnergy:
                     "why_estimated": self.why_estimated,
                     "by_phase": {phase: _figures(part) for phase, part in self.by_phase.items()},
                 },
-                "communication": _communication(self.folder, self.meter.factor),
+                **sent,
                 "country": self.config.country or WORLD,
                 "kg_per_kwh": self.meter.factor,
             }
