@@ -10,7 +10,7 @@ PARTS = ("cpu_kwh", "gpu_kwh", "ram_kwh", "kwh")
 def in_kwh(value: float) -> str:
     """An energy in kWh, or in Wh or mWh where that reads better."""
     for factor, unit in ((1, "kWh"), (1e3, "Wh")):
-        if value * factor >= 0.01 or not value:
+        if value * factor >= 1 or not value:
             return f"{value * factor:.3g} {unit}"
     return f"{value * 1e6:.3g} mWh"
 
@@ -18,7 +18,7 @@ def in_kwh(value: float) -> str:
 def in_kg(value: float) -> str:
     """Emissions in kg CO2e, or in g or mg where that reads better."""
     for factor, unit in ((1, "kg"), (1e3, "g")):
-        if value * factor >= 0.01 or not value:
+        if value * factor >= 1 or not value:
             return f"{value * factor:.3g} {unit} CO2e"
     return f"{value * 1e6:.3g} mg CO2e"
 
