@@ -52,7 +52,7 @@ def power_model(folder: Path) -> PowerModel:
     Where nothing can be written it is found each time, and nothing else.
     """
     counters, why = _counters(RAPL)
-    machine = [platform.node(), _cpu_name(), os.cpu_count(), _memory_pages()]
+    machine = [platform.node(), cpu_name(), os.cpu_count(), _memory_pages()]
     paths = [machine_folder() / POWER, folder / POWER]
     for path in paths:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
@@ -82,7 +82,7 @@ def find_watts() -> tuple[float, float]:
     n_threads = os.cpu_count() or 1
     # Of its class the search in the table alone: its way to the model's name takes 2 s.
     try:
-        watts = object.__new__(TDP)._get_cpu_power_from_registry(_cpu_name())
+        watts = object.__new__(TDP)._get_cpu_power_from_registry(cpu_name())
     except Exception as error:
         logger.warning("the CPU's power is not known: %s: %s", type(error).__name__, error)
         watts = None
@@ -90,7 +90,8 @@ def find_watts() -> tuple[float, float]:
     return watts / n_threads, RAM(tracking_mode="machine").total_power().W
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's model as it calls itself."""
     with contextlib.suppress(OSError), Path("/proc/cpuinfo").open() as file:
         for line in file:
             if line.startswith("model name"):
