@@ -188,7 +188,7 @@ class ComparedRuns:
                 f"{what} ({name}) failed: {error}. What was measured before it is in {self.out}: "
                 "the same command with --resume goes on with it"
             ) from error
-        seconds = round(time.monotonic() - start, 2)
+        seconds = time.monotonic() - start
         self._note_origin(folder, result)
         figures = figures_of_run(folder, result)
         passes = self.plan.works[name].passes(figures["rounds"], figures["n_train"])
