@@ -13,6 +13,8 @@ VERSIONS = ("decoded", "residual")
 # What methods are compared by, and its name in words.
 QUALITY = {"classify": ("macro_f1", "macro-F1"), "correct": ("score", "score of the correction")}
 PARTS = ("cpu_kwh", "gpu_kwh", "ram_kwh")
+# Of which cells it is.
+CELLS = {"classify": "on test cells", "correct": "of all sites' cells"}
 FIGURES = {"classify": ("accuracy", "macro_f1", "weighted_f1"), "correct": ("score",)}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.comparison.results import BELOW_FLOOR, FRONT, NOT_REACHED
-from report.compared_run import QUALITY
+from report.compared_run import CELLS, QUALITY
 from report.comparison_rows import KWH, Unit, means, source, unit_of
 
 # As the style sheet has them, on a light and on a dark page.
@@ -94,7 +94,8 @@ def _dress(axes: Any, record: Mapping[str, Any], colours: Mapping[str, str], uni
     _, title = QUALITY[record["task"]]
     what = source(record["results"])
     axes.set_xlabel(f"Energy of a run, {unit.name} ({what})", color=colours["soft"])
-    axes.set_ylabel(f"{title[0].upper()}{title[1:]} on test cells", color=colours["soft"])
+    name = f"{title[0].upper()}{title[1:]}"
+    axes.set_ylabel(f"{name}, {CELLS[record['task']]}", color=colours["soft"])
     axes.tick_params(colors=colours["soft"], length=0)
     axes.grid(color=colours["line"], linewidth=0.8)
     axes.set_axisbelow(True)
@@ -158,8 +159,8 @@ def _floor(axes: Any, record: Mapping[str, Any], colours: Mapping[str, str]) -> 
     if (floor := record["results"]["floor"]) is None:
         return
     low, high = axes.get_ylim()
-    spread = high - low
-    axes.set_ylim(min(low, floor["value"] - 0.06 * spread), max(high, floor["value"]))
+    low, high = min(low, floor["value"]), max(high, floor["value"])
+    axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
     axes.axhline(floor["value"], color=colours["soft"], linewidth=1.1, linestyle=(0, (5, 4)))
     axes.annotate(
         f"floor\n{floor['value']:.3f}",
@@ -182,9 +183,13 @@ def _name(
     colours: Mapping[str, str],
 ) -> None:
     """Names beside the points, each at the first place where it covers no other and no point."""
+    from matplotlib.transforms import Bbox
+
     figure.canvas.draw()
     middles = [_at(record, method, unit) for method in methods.values()]
     points = [axes.transData.transform((x["mean"], y["mean"])) for x, y in middles]
+    radius = 5 * figure.dpi / 72
+    dots = [(at, Bbox.from_extents(*(at - radius), *(at + radius))) for at in points]
     taken: list[Any] = []
     frame = axes.get_window_extent()
     for name, (x, y), own in zip(methods, middles, points, strict=True):
@@ -204,7 +209,7 @@ def _name(
             )
             box = text.get_window_extent()
             faults = sum(box.overlaps(other) for other in taken)
-            faults += sum(box.contains(*at) for at in points if at is not own)
+            faults += sum(box.overlaps(other) for at, other in dots if at is not own)
             faults += 3 * (box.x0 < frame.x0 or box.x1 > frame.x1)
             faults += 3 * (box.y0 < frame.y0 or box.y1 > frame.y1)
             if least is None or faults < least:

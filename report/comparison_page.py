@@ -12,7 +12,7 @@ from typing import Any
 from common.comparison.results import BELOW_FLOOR, FRONT, results
 from common.errors import InputError
 from report import page
-from report.compared_run import FIGURES, PARTS, QUALITY
+from report.compared_run import CELLS, FIGURES, PARTS, QUALITY
 from report.comparison_chart import NARROW, WIDE, chart, shown_methods
 from report.comparison_rows import (
     KG,
@@ -144,6 +144,7 @@ def _page(record: Mapping[str, Any], folder: Path) -> str:
         title=f"{len(methods)} methods compared",
         record=record,
         results=found,
+        cells=CELLS[record["task"]],
         quality=f"{title[0].upper()}{title[1:]}",
         classifies=record["task"] == "classify",
         source=source(found),

@@ -83,7 +83,7 @@ def change(method: Mapping[str, Any], name: str, reference: Figures) -> str:
 def is_clear(method: Mapping[str, Any], name: str) -> bool:
     """Whether the interval of a difference leaves out 0."""
     of = method["differences"].get(name)
-    return bool(of) and not of["low"] <= 0 <= of["high"]
+    return of is not None and not of["low"] <= 0 <= of["high"]
 
 
 def unclear_text(record: Mapping[str, Any]) -> str:
@@ -122,7 +122,8 @@ def floor_text(results: Mapping[str, Any], reference: str) -> str:
     if (floor := results["floor"]) is None:
         return "There is no floor: the reference was not scored."
     given = "as given" if floor["given"] else f"the mean of {reference} less 0.02"
-    return f"Floor {floor['value']:.3f}, {given}, judged on {floor['cells']} cells."
+    judged = f", judged on {floor['cells']} cells" if floor["cells"] else ""
+    return f"Floor {floor['value']:.3f}, {given}{judged}."
 
 
 def best_by_eaps(results: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.comparison.results import FRONT
-from report.compared_run import QUALITY
+from report.compared_run import CELLS, QUALITY
 from report.comparison_rows import (
     KG,
     KWH,
@@ -81,8 +81,8 @@ def comparison_table(record: Mapping[str, Any]) -> Table:
 def _footnotes(record: Mapping[str, Any]) -> list[str]:
     found = record["results"]
     lines = [
-        "Means of runs ± half of their 95 % interval, on test cells; energy and emissions of sites "
-        f"and coordinator. {floor_text(found, record['reference'])}",
+        f"Means of runs ± half of their 95 % interval, {CELLS[record['task']]}; energy and "
+        f"emissions of sites and coordinator. {floor_text(found, record['reference'])}",
         first_run_text(found),
     ]
     if unclear := unclear_text(record):

@@ -2,11 +2,14 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from cli.compared_runs import ComparedRuns
+from common.comparison.methods import methods_of
+from common.comparison.plan import comparison_plan
 from common.errors import InputError
 from report import comparison_rows as rows
 from report.comparison_chart import chart
@@ -238,3 +241,35 @@ def sources(tab):
 
 
 PLACES = {("dark", False): 0, ("light", False): 1, ("dark", True): 2, ("light", True): 3}
+
+
+def test_a_correction_has_a_score_and_no_eaps(tmp_path):
+    found = comparison_plan(
+        {"task": "correct", "data": "/data", "rounds": 10}, methods_of("baseline,narrow-ring")
+    )
+    fake = Fake(lambda values, number: {**typical(values, number), "task": "correct"})
+    record = ComparedRuns(found, tmp_path / "out", fake).make()
+    write_comparison(record, tmp_path / "out")
+    for shown in (table_of(record), (tmp_path / "out/report.html").read_text()):
+        assert "EAPS" not in shown
+        assert "test cells" not in shown
+        assert "0.933" in shown
+    assert "<!-- Score of the correction, of all sites' cells" in chart(record).decode()
+    rows_of = table_rows(tmp_path / "out")
+    assert [float(row["score"]) for row in rows_of[1:]] == [
+        run["quality"]["score"] for run in record["runs"]
+    ]
+
+
+def test_a_target_that_was_missed_is_told(tmp_path):
+    def missed(values, number):
+        reached = None if (method_of(values), values["seed"]) == ("narrow-ring", 43) else 7
+        return typical(values, number) | {"target_reached": reached}
+
+    record = ComparedRuns(replace(plan(), target=0.8), tmp_path / "out", Fake(missed)).make()
+    write_comparison(record, tmp_path / "out")
+    page = " ".join((tmp_path / "out/report.html").read_text().split())
+    assert "target not reached in 1 of 3" in page
+    assert "until macro-F1 was 0.8 on validation cells" in page
+    assert page.count(">never<") == 1
+    assert "target not reached in 1 of 3" in " ".join(table_of(record).split())

@@ -324,7 +324,8 @@ def test_a_correction_is_compared_by_its_score(tmp_path):
     assert not {"eaps", "macro_f1", "accuracy"} & set(figures)
     assert verdicts(record) == {"baseline": "on the front", "narrow-ring": "on the front"}
     # Scores on validation cells, if there were any, are of another figure.
-    assert record["results"]["floor"]["figure"] == "score"
+    floor = record["results"]["floor"]
+    assert (floor["figure"], floor["cells"]) == ("score", "")
 
 
 def test_results_are_of_the_record_alone(tmp_path):

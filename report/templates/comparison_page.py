@@ -40,7 +40,7 @@ places with other runs.</figcaption>
 <section aria-labelledby="methods">
 <h2 id="methods">The methods</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="The methods"><table>
-<caption>Means of runs ± half of their 95 % interval, on test cells. Energy and emissions of sites
+<caption>Means of runs ± half of their 95 % interval, {{ cells }}. Energy and emissions of sites
 and coordinator{% if source %}, {{ source }}{% endif %}; communication is not in them</caption>
 <thead><tr><th scope="col">Method</th>
 {% if classifies %}<th scope="col" class="number">Accuracy</th>
