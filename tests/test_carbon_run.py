@@ -8,6 +8,7 @@ import pytest
 import client.phases.fit
 from common.energy import Energy
 from report.run_record import json_lines
+from report.site_page import write_site_page
 from tests.carbon_files import HOUR, carbon_csv
 from tests.real_sites import real_sites, run
 from tests.small_sites import TINY, federate, three_sites, write_sites
@@ -62,6 +63,8 @@ def clock(monkeypatch):
     sent = SimpleNamespace(timestamp=lambda: clock.now - TRAVEL)
     monkeypatch.setattr("flwr.app.message.message.now", lambda: sent)
     monkeypatch.setattr("client.site.Meter", Meter)
+    # Some 20 seconds.
+    monkeypatch.setattr("report.site_page._pictures", lambda *_: 1 / 0)
 
     def takes_long(model, matrix, rows, training, **how):
         clock.now += SECONDS
@@ -119,7 +122,12 @@ def test_a_round_waits_for_a_clean_hour_and_says_what_that_saved(clock, data, tm
     )
     page = (out / "report.html").read_text()
     assert "1 of 3 sites waited" in page
-    assert "0.6 g CO2e" in page
+    assert "for a better hour, which saved 600 mg CO2e." in page
+    own = write_site_page(out / "sites" / "site-1").read_text()
+    assert "<td>waited 1 h 48 min</td>" in own
+    assert '<td class="number">500 g/kWh</td>' in own
+    assert "<td>saved 600 mg CO2e</td>" in own
+    assert "Carbon-aware" not in write_site_page(out / "sites" / "site-2").read_text()
 
 
 def test_an_hour_of_work_has_the_mean_of_its_hours(clock, data, tmp_path):
@@ -213,7 +221,7 @@ def test_fewer_epochs_in_dirty_hours_where_the_run_allows_them(clock, data, tmp_
     assert carbon["kg_not_used"] == pytest.approx(9 * 2 * USED.kwh * 0.5)
     assert (carbon["n_scheduled"], carbon["kg_saved"]) == (3, 0)
     page = (out / "report.html").read_text()
-    assert "left out 0.027 kWh and 0.0135 kg CO2e, estimated" in page
+    assert "left out 27 Wh and 13.5 g CO2e, estimated" in page
     clock.now, clock.epochs = DAY + 3 * HOUR, []
     federate(tmp_path / "clean", data, 3, allow_fewer_epochs=True, **settings)
     assert clock.epochs == [3] * 9
@@ -267,6 +275,9 @@ def test_a_file_that_cannot_be_used_costs_no_figures(clock, tmp_path, caplog):
         events = [e.get("event") for e in json_lines(tmp_path / name / "log.jsonl")]
         assert events.count("no carbon hours") == 1
     assert ran["energy"]["sites"]["carbon"]["n_by_the_hour"] == 1
+    own = write_site_page(tmp_path / "ghent").read_text()
+    assert "<strong>carbon-file was not used,</strong>" in own
+    assert "2 hours are missing" in own
     # The site's own word stays there.
     assert "gap.csv" not in (tmp_path / "out" / "run.json").read_text()
 
