@@ -44,10 +44,12 @@ def saved_by_sites(energy: Mapping[str, Any]) -> list[str]:
     carbon, n_sites = sites["carbon"], sites["n_sites"]
     said = saved(carbon)
     if said:
-        count = f"{carbon['n_scheduled']:.0f} of {n_sites} sites"
+        count = f"{carbon['n_scheduled']} of {n_sites} sites"
         said.insert(0, f"{count} waited for a better hour, or trained less in a dirty one.")
+    if carbon["delayed_seconds"]:
+        said.append("Not in this is what the coordinator and other sites used while they waited.")
     if n := carbon["n_by_the_hour"]:
-        said.append(f"The emissions of {n:.0f} of {n_sites} sites are by the hours of their grids.")
+        said.append(f"The emissions of {n} of {n_sites} sites are by the hours of their grids.")
     return said
 
 

@@ -40,7 +40,7 @@ trained less"><table>
 worked</caption>
 <thead><tr><th scope="col">Phase</th><th scope="col" class="number">Round</th>
 <th scope="col">Done</th><th scope="col" class="number">At arrival</th>
-<th scope="col" class="number">At work</th><th scope="col">Saved</th></tr></thead>
+<th scope="col" class="number">At work</th><th scope="col">Effect</th></tr></thead>
 <tbody>{% for row in carbon.rows %}<tr><th scope="row">{{ row[0] }}</th>
 <td class="number">{{ row[1] }}</td><td>{{ row[2] }}</td><td class="number">{{ row[3] }}</td>
 <td class="number">{{ row[4] }}</td><td>{{ row[5] }}</td></tr>{% endfor %}</tbody>
