@@ -207,7 +207,10 @@ def _with_files(config: RunConfig, where: str) -> RunConfig:
     """A simulation's settings with its folder made absolute and its files counted."""
     folder = Path(config.data).expanduser().absolute()
     n_sites = len(site_files(folder))
-    return RunConfig.parse({**config.flat(), "data": str(folder), "n-sites": n_sites}, where=where)
+    found = {"data": str(folder), "n-sites": n_sites}
+    if config.carbon_file:
+        found["carbon-file"] = str(Path(config.carbon_file).expanduser().absolute())
+    return RunConfig.parse({**config.flat(), **found}, where=where)
 
 
 def _refuse_site_settings(config: RunConfig) -> None:

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from cli.console import shown
 from cli.label_counts import label_counts
-from report import classification, energy
+from report import carbon, classification, energy
 from report.federated_evaluation import federated_evaluation, summary
 
 
@@ -22,6 +22,8 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     )
     if "energy" in result:
         screen.print(f"[cyan]energy[/] {energy.summary(result['energy'])}")
+        for sentence in carbon.saved_by_sites(result["energy"]):
+            screen.print(f"[cyan]carbon[/] {sentence}")
 
 
 def _lost(result: dict[str, Any], screen: Console) -> None:

@@ -30,7 +30,7 @@ from common.power import power_model
 from common.secure.backend import SiteSum
 from common.secure.guard import Guard
 from common.secure.off import OffSite
-from common.settings import READING
+from common.settings import CARBON, READING
 from common.site_key import read_site_key
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Site:
                 "grid-factor": config.grid_factor,
                 # The coordinator counts that of their one machine.
                 "count-ram": False,
-                **{name.replace("_", "-"): getattr(config, name) for name in READING},
+                **{k.replace("_", "-"): getattr(config, k) for k in (*READING, *CARBON)},
             },
             where="simulated node",
         )

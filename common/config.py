@@ -11,7 +11,15 @@ from common.config_classify import ClassifySettings
 from common.config_correct import CorrectSettings
 from common.errors import ConfigError
 from common.registry import did_you_mean
-from common.settings import READING, Device, EnergySettings, ReadingSettings, kebab
+from common.settings import (
+    CARBON,
+    READING,
+    CarbonSettings,
+    Device,
+    EnergySettings,
+    ReadingSettings,
+    kebab,
+)
 from common.strategy_names import (
     OF_CHECKPOINT,
     OF_CLASSIFIER,
@@ -23,14 +31,14 @@ from common.strategy_names import (
 )
 from common.wire import PHASES
 
-SIMULATION_KEYS = ("data", "device", *map(kebab, READING))
+SIMULATION_KEYS = ("data", "device", *map(kebab, (*READING, *CARBON)))
 OF_TASK = {
     "correct": tuple(CorrectSettings.model_fields),
     "classify": tuple(ClassifySettings.model_fields),
 }
 
 
-class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettings):
+class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettings, CarbonSettings):
     """Settings of a run, the same for every site: Flower's run config.
 
     Of the network and its training, 0 or "" stands for the preset's own value.
@@ -76,6 +84,9 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
     rounds: int = Field(0, ge=0, description="federated rounds")
     local_epochs: int = Field(
         0, ge=0, description="passes over a site's cells in each round; not of fedsgd"
+    )
+    allow_fewer_epochs: bool = Field(
+        False, description="a site may train half of local-epochs in a dirty hour: docs/carbon.md"
     )
     batch_size: int = Field(
         0, ge=0, description="cells per step; of fedsgd, whose step is a round: of all sites"
@@ -189,6 +200,11 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
             faults.append(
                 f"local-epochs = {self.local_epochs}: with strategy = fedsgd a round is one step "
                 "of all sites; set rounds, or a strategy that trains at the sites, such as fedavg"
+            )
+        if self.allow_fewer_epochs and self.strategy_name == "fedsgd":
+            faults.append(
+                "allow-fewer-epochs = true: with strategy = fedsgd a site trains no local epochs; "
+                "leave it out, or set a strategy that trains at the sites, such as fedavg"
             )
         if self.preset == "fedscgen" and self.strategy == "fedsgd":
             faults.append(

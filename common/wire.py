@@ -7,6 +7,7 @@ and the keys and key shares of the secure sum, never a number computed from cell
 random words that mean nothing before all sites' are added.
 """
 
+from common.carbon_totals import CARBON
 from common.errors import WireError
 from common.registry import did_you_mean
 from common.wire_classification import CLASSIFICATION
@@ -182,6 +183,7 @@ PHASES = {
             "kg": Masked("kg CO2e of these in each phase", "phases", MAX_KWH),
             "n_estimated": Masked("1 if its CPU's are not measured", "", integer=True),
             "n_unmetered": Masked("replies without these figures", "", integer=True),
+            **CARBON,
         },
     ),
     **EVALUATION,

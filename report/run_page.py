@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import SyncytiumError
-from report import classification, energy, page, recovery
+from report import carbon, classification, energy, page, recovery
 from report.confusion_table import ConfusionTable, confusion_table
 from report.corrected_files import corrected_files
 from report.federated_evaluation import rows, summary
@@ -154,6 +154,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "energy_summary": energy.summary(used) if used else "",
         "energy_rows": energy.rows(used) if used else [],
         "energy_phases": energy.phase_rows(used) if used else [],
+        "carbon_saved": carbon.saved_by_sites(used) if used else [],
         "energy_notes": energy.notes(used) if used else [],
         "losses": recovery.losses(record),
         "times": [phase for phase in phases if phase.seconds is not None] if took else [],

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from common.carbon_totals import CARBON
 from common.config import RunConfig
 from common.energy import (
     ESTIMATED,
@@ -154,6 +155,10 @@ def sum_of_sites(session: Session, folder: RunFolder, *, last: bool = True) -> N
         "n_sites": summed.n_sites,
         "n_sites_estimated": summed.count("n_estimated"),
         "n_unmetered": summed.count("n_unmetered"),
+        "carbon": {
+            name: summed.count(name) if field.integer else float(summed.values[name])
+            for name, field in CARBON.items()
+        },
         "source": ESTIMATED if summed.count("n_estimated") else MEASURED,
         "by_phase": {phase: _figures(part) for phase, part in by_phase.items()},
     }

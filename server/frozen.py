@@ -29,6 +29,7 @@ DECIDED = (
     "gene_join",
     "rounds",
     "local_epochs",
+    "allow_fewer_epochs",
     "batch_size",
     "learning_rate",
     "patience",

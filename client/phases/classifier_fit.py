@@ -1,10 +1,12 @@
 """classifier_fit: validation loss where it is due, then training, or the gradient."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from client.carbon import fewer_epochs
 from client.classifier import device_of, received_plan, received_state
 from client.labelled_cells import LabelledCells, labelled_cells
 from client.outbox import Outbox
@@ -35,6 +37,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     Counts and losses of a round that does not validate are zeros.
     """
     plan, device = received_plan(site, request), device_of(site)
+    plan = replace(plan, training=fewer_epochs(site, plan.training, outbox))
     cells = labelled_cells(site, request.values["vocabulary"])
     matrix, state = site.matrix(request.panel), received_state(site, request)
     model = restore_classifier(plan.name, plan.shape, matrix.shape[1], cells.n_classes, state)

@@ -7,6 +7,7 @@ import numpy as np
 
 from client.outbox import Outbox
 from client.site import Site
+from common.carbon_totals import carbon_totals
 from common.energy import ESTIMATED, Energy
 from common.logs import facts
 from common.power import power_model
@@ -30,6 +31,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         outbox.masked(field.name, of_phase)
     estimated = any(line["energy"].get("source") == ESTIMATED for line in metered)
     outbox.masked("n_estimated", int(estimated))
+    for name, value in carbon_totals(lines).items():
+        outbox.masked(name, value)
     outbox.masked("n_unmetered", sum("energy" not in line for line in lines))
     if why := power_model(site.output_dir).why_estimated:
         outbox.local(why_estimated=why)

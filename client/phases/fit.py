@@ -2,6 +2,7 @@
 
 import time
 
+from client.carbon import fewer_epochs
 from client.model import received_model
 from client.outbox import Outbox
 from client.site import Site
@@ -17,7 +18,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Contribute this site's share of the weighted mean change of the model, or of its gradient."""
     values, panel = request.values, request.panel
     model, preset, device = received_model(site, request)
-    training = preset.training
+    training = fewer_epochs(site, preset.training, outbox)
     matrix, split = site.matrix(panel), site.split(training.validation_share)
     n_train, n_validation = len(split.train), len(split.validation)
     if n_train < 2:

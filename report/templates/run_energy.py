@@ -15,6 +15,8 @@ RUN_ENERGY = """
 {% for value in row[1:6] %}<td class="number">{{ value }}</td>{% endfor %}
 <td>{{ row[6] }}</td></tr>{% endfor %}</tbody>
 </table></div>
+{% if carbon_saved %}<h3>Carbon-aware scheduling</h3>
+<ul>{% for text in carbon_saved %}<li>{{ text }}</li>{% endfor %}</ul>{% endif %}
 <details><summary>By phase</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Energy by phase"><table>
 <thead><tr><th scope="col">Phase</th><th scope="col" class="number">Sites</th>
