@@ -11,6 +11,7 @@ from common.errors import ConfigError
 from common.models.classifiers.build import shape_of
 from common.models.classifiers.recipe import ClassifierTraining
 from common.models.classifiers.registry import CLASSIFIERS
+from common.pruned import prune_after
 
 Fitted = Literal["network", "linear", "trees"]
 # Settings of a run by what alone reads them.
@@ -94,6 +95,8 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
             f"patience = {training.patience} with validation-share = 0: nothing tells when to "
             "stop; hold cells out, as validation-share = 0.1, or set patience = 0"
         )
+    if fitted == "network":
+        prune_after(config, training.rounds)
     return ClassifierPlan(name, config.classifier_form, shape, training, fitted)
 
 
@@ -105,7 +108,7 @@ def _require_read(config: RunConfig, fitted: Fitted) -> None:
     if fitted != "network" or config.strategy_name == "fedsgd":
         keys += OF_LOCAL_TRAINING
     if fitted != "network":
-        keys += ("batch_size", "strategy")
+        keys += ("batch_size", "strategy", "precision", "prune_share", "prune_round")
     if fitted == "linear":
         keys += ("learning_rate", "patience")
     defaults = type(config).model_fields

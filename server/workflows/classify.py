@@ -268,6 +268,7 @@ class Classify:
             threshold=threshold.value if threshold else 0.0,
             max_padded=self.config.max_padded,
             versions=self.folder.versions,
+            pruned_share=self.folder.entry("pruned", {}).get("share", 0.0),
         )
         digest = publish(self.folder.path / "bundle", state, panel, card)
         self.folder.note(bundle=digest)
