@@ -40,7 +40,8 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     plan, device = received_plan(site, request), device_of(site)
     cells = labelled_cells(site, request.values["vocabulary"])
     matrix, state = site.matrix(request.panel), received_state(site, request)
-    model = restore_classifier(plan.name, plan.shape, matrix.shape[1], cells.n_classes, state)
+    size = matrix.shape[1], cells.n_classes
+    model = restore_classifier(plan.name, plan.shape, *size, state, plan.trained)
     start = time.perf_counter()
     validates = plan.training.validates(request.values["round"])
     held_out = cells.classed(cells.validation if validates else cells.validation[:0])

@@ -163,4 +163,5 @@ def _plan(values: dict[str, Any]) -> ClassifierPlan:
         shape=shape_of(values["name"], values["form"]),
         training=TypeAdapter(ClassifierTraining).validate_python(values["training"]),
         fitted=values["fitted"],
+        trained=tuple(values.get("trained", ())),
     ).with_shape(values["shape"])

@@ -68,7 +68,9 @@ class ScSMDShape:
     "scsmd",
     forms={
         "published": ScSMDShape(),
+        # scFL-Green's, which leaves the widest layer as it is and saves almost nothing.
         "reduced": ScSMDShape(latent=48),
+        "halved": ScSMDShape(hidden=512, latent=32),
         "full": ScSMDShape(dilations=(2, 4, 6, 8), reconstruction=1.0, pairs=0.1),
     },
     training=ClassifierTraining(rounds=20, local_epochs=1, batch_size=32, learning_rate=1e-3),
