@@ -20,7 +20,8 @@ from tests.small_sites import federate, leftovers, lines, run_json, three_sites,
 
 SHARE = 0.5
 ACTINN = {"classifier": "actinn", "prune_share": SHARE, "prune_round": 2, "rounds": 4}
-LOCAL = {**ACTINN, "strategy": "fedavg", "learning_rate": 0.01}
+# Several steps in each round.
+LOCAL = {**ACTINN, "strategy": "fedavg", "learning_rate": 0.01, "batch_size": 16, "local_epochs": 2}
 VAE = {"prune_share": SHARE, "prune_round": 1, "rounds": 3, "evaluate": False}
 
 
