@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from common.config_classify import ClassifySettings
 from common.config_correct import CorrectSettings
 from common.errors import ConfigError
+from common.precision_name import PrecisionName
 from common.registry import did_you_mean
 from common.settings import (
     CARBON,
@@ -92,6 +93,20 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
         0, ge=0, description="cells per step; of fedsgd, whose step is a round: of all sites"
     )
     learning_rate: float = Field(0.0, ge=0, description="Adam's")
+    precision: PrecisionName = Field(
+        "float32",
+        description="of training at the sites; bf16: where a site's device computes in it",
+    )
+    prune_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="of the weights: the smallest, which are zero from prune-round on and are not "
+        "sent; 0 = none",
+    )
+    prune_round: int = Field(
+        0, ge=0, description="prune-share: after which round; 0 = after a quarter of them"
+    )
     patience: int = Field(
         -1,
         ge=-1,
@@ -205,6 +220,11 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
             faults.append(
                 "allow-fewer-epochs = true: with strategy = fedsgd a site trains no local epochs; "
                 "leave it out, or set a strategy that trains at the sites, such as fedavg"
+            )
+        if self.prune_round and not self.prune_share:
+            faults.append(
+                f"prune-round = {self.prune_round} without prune-share: set the share of weights "
+                "to prune, as prune-share = 0.5, or leave it out"
             )
         if self.preset == "fedscgen" and self.strategy == "fedsgd":
             faults.append(

@@ -99,21 +99,28 @@ PHASES = {
         },
         may_lose=False,
     ),
+    "fixed_values": Phase(
+        "the sites keep what of a model no training changes",
+        {"kept": Public("hash of what the coordinator sent it to keep")},
+    ),
     "fit": Phase(
         "training of the model",
         {
             "n_train": Masked("training cells", "", integer=True),
             "n_validation": Masked("validation cells", "", integer=True),
             "update": Masked(
-                "share of training cells, or 1, x change of the model's values; with strategy = "
-                "fedsgd x minus the gradient of the loss over a share of its training cells, at "
-                "least 64 or all",
+                "share of training cells, or 1, x change of the model's values, without those that "
+                "no training changes or that are pruned; with strategy = fedsgd x minus the "
+                "gradient of the loss over a share of its training cells, at least 64 or all",
                 "values",
                 2.0**12,
                 narrow_bound=2.0**6,
             ),
             "train_loss": Masked("training cells x loss", "", 1e6 * MAX_CELLS, wide=True),
             "validation_loss": Masked("validation cells x loss", "", 1e6 * MAX_CELLS, wide=True),
+            "n_float32": Masked(
+                "1 if it trained in float32 since its device has no bfloat16", "", integer=True
+            ),
         },
         train=True,
         times=0,

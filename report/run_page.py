@@ -14,6 +14,7 @@ from report import carbon, classification, energy, page, recovery
 from report.confusion_table import ConfusionTable, confusion_table
 from report.corrected_files import corrected_files
 from report.federated_evaluation import rows, summary
+from report.green import green_notes
 from report.label_note import label_note
 from report.loss_chart import HEIGHT, RIGHT, WIDTH, loss_chart
 from report.pictures import SHOWN, Pictures, make_pictures, seen_by_scores
@@ -142,6 +143,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "summed_summary": summary(record.federated) if record.federated else [],
         "summed_rows": rows(record.federated) if (record.federated or {}).get("evaluated") else {},
         "rounds": record.rounds,
+        "green_notes": green_notes(record.run),
         "void_rounds": [line for line in record.rounds if "void" in line],
         "chart": loss_chart(record.rounds, kept),
         "chart_width": WIDTH,

@@ -24,6 +24,7 @@ from server.checkpoint import Checkpoint
 # What the bundle has decided, and what is of training alone.
 DECIDED = (
     "hidden",
+    "vae_form",
     "latent_dim",
     "n_top_genes",
     "gene_join",
@@ -33,6 +34,9 @@ DECIDED = (
     "batch_size",
     "learning_rate",
     "patience",
+    "precision",
+    "prune_share",
+    "prune_round",
     "strategy",
     *SETTINGS,
 )

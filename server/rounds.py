@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -11,14 +11,15 @@ import numpy as np
 
 from common.config import RunConfig
 from common.errors import UpdateError
-from common.models.state import State
+from common.models.state import State, averaged_names
+from common.pruned import Kept, prune_after, weights_of, without_smallest
 from common.strategy_names import ROBUST
 from server.checkpoint import Checkpoint
 from server.runs import RunFolder
 from server.session import Session
 from strategies.by_name import strategy_of
 from strategies.fedavg import SecureFedAvg
-from strategies.momentum import momentum_of, restore_momentum
+from strategies.momentum import momentum_of, restore_momentum, thin_momentum
 from strategies.robust import RobustRound
 from strategies.training_round import TrainedRound, TrainingRound
 
@@ -42,7 +43,7 @@ class Reached:
     Parameters
     ----------
     state, round_
-        The model after this round.
+        The model after this round; once it is pruned, of its kept values.
     best, best_loss, kept
         The model with the lowest validation loss, that loss, and after which round it was.
     waited
@@ -82,6 +83,8 @@ class Rounds:
         Receive a line and the state after each round.
     phase
         In which the sites train.
+    unpruned
+        Of ``trained``, what is never pruned.
     content
         What else every round is asked with; see :class:`~strategies.secure_sum.SecureSum`.
     """
@@ -96,12 +99,16 @@ class Rounds:
         checkpoint: Checkpoint,
         *,
         phase: str = "fit",
+        unpruned: Collection[str] = (),
         content: Mapping[str, Any],
     ):
         self.session = session
         self.config = config
         self.n_rounds = training.rounds
         self.patience = training.patience
+        self.prune_after = prune_after(config, training.rounds)
+        self.trained = trained
+        self.unpruned = unpruned
         self.content = {**content, "phase": phase, "weighting": training.weighting}
         self.folder = folder
         self.checkpoint = checkpoint
@@ -121,20 +128,53 @@ class Rounds:
         round in which an update is not finite leaves the state as it was.
         """
         reached = self._go_on(state)
-        patience = self.patience
-        while reached.round_ < self.n_rounds and not (patience and reached.waited >= patience):
-            reached = self._round(reached, n_cells)
+        self.folder.note(n_exchanged=_n_values(reached.state))
+        while reached.round_ < self.n_rounds:
+            if self._prunes(reached):
+                reached = self._prune(reached)
+            elif self._stops(reached):
+                break
+            else:
+                reached = self._round(reached, n_cells)
             self._save(reached)
-        if patience and reached.waited >= patience:
+        trained = reached.state
+        if self._stops(reached):
             self.folder.note(stopped_early=reached.round_, kept_round=reached.kept)
-            return reached.best
-        return reached.state
+            trained = reached.best
+        return self.session.kept.whole(trained)
+
+    def _stops(self, reached: Reached) -> bool:
+        return bool(self.patience) and reached.waited >= self.patience
+
+    def _prunes(self, reached: Reached) -> bool:
+        # Where training would stop before, there is nothing to wait for.
+        due = reached.round_ == self.prune_after or self._stops(reached)
+        return bool(self.prune_after) and due and not self.session.kept
+
+    def _prune(self, reached: Reached) -> Reached:
+        """From here on models before it are no longer candidates: they have all weights."""
+        state = reached.best if self._stops(reached) else reached.state
+        names = [name for name in weights_of(state, self.trained) if name not in self.unpruned]
+        kept = without_smallest(state, names, self.config.prune_share)
+        if self.strategy:
+            thin_momentum(self.strategy, self.trained, kept)
+        self.session.kept = kept
+        thin = kept.thin(state)
+        facts = {"round": reached.round_, **kept.facts(), "n_exchanged": _n_values(thin)}
+        self.folder.note(pruned=facts)
+        logger.info(
+            "after round %d: %.0f %% of the weights are pruned",
+            reached.round_,
+            100 * facts["share"],
+        )
+        return Reached(thin, reached.round_)
 
     def _round(self, reached: Reached, n_cells: int) -> Reached:
         start, round_ = time.monotonic(), reached.round_ + 1
 
         def make() -> TrainingRound:
-            return self._make(reached.state, n_cells, **self.content, **self.session.settings())
+            how = {**self.content, "kept": self.session.kept, **self.session.settings()}
+            return self._make(reached.state, n_cells, **how)
 
         try:
             phase, summed, reply = self.session.run(make, round_)
@@ -143,6 +183,8 @@ class Rounds:
             self.folder.metrics(round=round_, void=str(error))
             return replace(reached, round_=round_)
         trained = phase.step(round_, summed, reply)
+        if self.config.precision != "float32":
+            self.folder.note(float32_sites={"n": trained.n_float32, "of": trained.n_sites})
         accuracy = trained.validation_accuracy
         self.folder.metrics(
             round=round_,
@@ -163,16 +205,19 @@ class Rounds:
             "best_loss": None if np.isinf(reached.best_loss) else reached.best_loss,
             "kept": reached.kept,
             "waited": reached.waited,
+            **self.session.kept.values,
         }
         momentum = momentum_of(self.strategy) if self.strategy else {}
         best = reached.best if self.patience else {}
         arrays = {"trained": reached.state, "best": best, "momentum": momentum}
+        arrays |= self.session.kept.arrays
         self.checkpoint.save("rounds", values, arrays)
 
     def _go_on(self, state: State) -> Reached:
         kept = self.checkpoint.get("rounds")
         if kept is None:
             return Reached(state)
+        self.session.kept = Kept.received(kept, self.checkpoint.arrays("kept"))
         if self.strategy:
             restore_momentum(self.strategy, self.checkpoint.arrays("momentum"))
         self.folder.keep_rounds(kept["round"])
@@ -185,3 +230,8 @@ class Rounds:
             kept["kept"],
             kept["waited"],
         )
+
+
+def _n_values(state: State) -> int:
+    """Values that a site sends in a round."""
+    return sum(state[name].size for name in averaged_names(state))

@@ -8,6 +8,7 @@ import numpy as np
 from flwr.app import Message
 
 from common.models.state import State, moved
+from common.pruned import Kept
 from strategies.secure_sum import SecureSum, Summed
 
 
@@ -18,6 +19,7 @@ class TrainedRound:
     ``validation_loss`` is that of the model the round started with, the mean over validation cells
     of all sites; None if no site held any out. ``train_loss`` is the mean over training cells, and
     ``validation_accuracy`` the share of that model's right answers, of a classifier alone.
+    ``n_float32`` sites trained in float32 because their device has no bfloat16.
     """
 
     state: State
@@ -26,6 +28,7 @@ class TrainedRound:
     train_loss: float
     validation_loss: float | None
     validation_accuracy: float | None = None
+    n_float32: int = 0
 
 
 class TrainingRound(SecureSum):
@@ -34,13 +37,15 @@ class TrainingRound(SecureSum):
     Parameters
     ----------
     state
-        The model that the sites start from.
+        The model that the sites start from; where it is pruned, of its kept values.
     n_cells
         Cells of all sites: each site scales its change of the model by its share of them.
     weighting
         ``"cells"``, or ``"sites"``, whose changes are not scaled: all count alike.
     phase
         In which sites train, with the fields of ``fit``.
+    kept
+        Which weights are kept.
     **content
         See :class:`~strategies.secure_sum.SecureSum`.
     """
@@ -52,10 +57,12 @@ class TrainingRound(SecureSum):
         *,
         weighting: str = "cells",
         phase: str = "fit",
+        kept: Kept | None = None,
         **content: Any,
     ):
-        values = {**content.pop("values", {}), "n_cells": n_cells}
-        super().__init__(phase, values=values, arrays={"model": state}, **content)
+        kept = kept or Kept()
+        values = {**content.pop("values", {}), "n_cells": n_cells, **kept.values}
+        super().__init__(phase, values=values, arrays={"model": state, **kept.arrays}, **content)
         self.state = state
         self.n_cells = n_cells
         self.weighting = weighting
@@ -87,4 +94,5 @@ class TrainingRound(SecureSum):
             float(summed.values["train_loss"]) / n_train,
             validation / n_validation if n_validation else None,
             summed.count("n_right") / n_validation if answered else None,
+            summed.count("n_float32"),
         )
