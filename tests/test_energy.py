@@ -256,7 +256,7 @@ def test_hardware_is_looked_for_once(monkeypatch, tmp_path):
     kept.write_text("{}")
     assert another_process(tmp_path).thread_watts == 36
     assert len(found) == 2
-    monkeypatch.setattr(common.power, "_cpu_name", lambda: "another CPU")
+    monkeypatch.setattr(common.power, "cpu_name", lambda: "another CPU")
     another_process(tmp_path)
     assert len(found) == 3
 
