@@ -30,7 +30,7 @@ from tests.expression import CPU, flatten, small_matrix, small_preset
 from tests.small_sites import federate, lines, run_json, three_sites, write_sites
 
 BF16 = Precision(bf16=True)
-# A value keeps 8 bits. Of a gradient 3 % was the most seen, of the loss after 48 steps 5 %.
+# A value keeps 8 bits. Of a gradient 2 % was the most seen, of the loss after 48 steps 5 %.
 NEAR, NEAR_AFTER_STEPS = 0.04, 0.07
 MATRIX, LABELS = labelled_cells(n_cells=120)
 ROWS = np.arange(120)
