@@ -195,6 +195,12 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
                 "strategy = fedsgd: batch norm in preset = fedscgen sees the cells of one site "
                 "alone, so that no step is one on all cells; take fedavg, or preset = default"
             )
+        if self.target_f1 and self.on_site_error == "continue" and self.secure_sum != "off":
+            faults.append(
+                f"target-f1 = {self.target_f1:g} with on-site-error = continue: beside earlier "
+                "sums those by class over fewer sites would show a lost site's cells; set "
+                "on-site-error = wait or stop, or leave target-f1 out"
+            )
         if self.forest == "bagging" and self.secure_sum != "off":
             faults.append(
                 f"forest = bagging joins the trees of single sites, which secure-sum = "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Message
 
+from common.classification.validation import Validation, validation_of
 from common.models.state import State, moved
 from strategies.secure_sum import SecureSum, Summed
 
@@ -17,7 +18,7 @@ class TrainedRound:
 
     ``validation_loss`` is that of the model the round started with, the mean over validation cells
     of all sites; None if no site held any out. ``train_loss`` is the mean over training cells, and
-    ``validation_accuracy`` the share of that model's right answers, of a classifier alone.
+    ``validation`` how good that model's answers are, of a classifier alone.
     """
 
     state: State
@@ -25,7 +26,7 @@ class TrainedRound:
     n_train: int
     train_loss: float
     validation_loss: float | None
-    validation_accuracy: float | None = None
+    validation: Validation | None = None
 
 
 class TrainingRound(SecureSum):
@@ -79,12 +80,11 @@ class TrainingRound(SecureSum):
         """
         n_train, n_validation = summed.count("n_train"), summed.count("n_validation")
         validation = float(summed.values["validation_loss"])
-        answered = n_validation and "n_right" in summed.values
         return TrainedRound(
             self.aggregate_models(round_, summed, reply),
             summed.n_sites,
             n_train,
             float(summed.values["train_loss"]) / n_train,
             validation / n_validation if n_validation else None,
-            summed.count("n_right") / n_validation if answered else None,
+            validation_of(summed.values),
         )

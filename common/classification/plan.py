@@ -88,6 +88,8 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
     for key in ("patience", "logit_adjustment", "pseudo_count"):
         if getattr(config, key) >= 0:
             given[key] = getattr(config, key)
+    if config.target_f1:
+        given["validate_every"] = 1
     training = replace(training, validation_share=config.validation_share, **given)
     if training.patience and not training.validation_share:
         raise ConfigError(

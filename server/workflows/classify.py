@@ -5,7 +5,6 @@ References
 Wang et al. 2024 (scFed), doi:10.1093/bib/bbad507.
 """
 
-import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from common.classification.figures import figures_of
 from common.classification.marker_genes import between_within, most_distinct
 from common.classification.ontology import Term, read_terms, terms_of
 from common.classification.plan import ClassifierPlan, classifier_plan
@@ -22,7 +20,7 @@ from common.classification.temperature import best_temperature
 from common.classification.threshold import Threshold, threshold_for_kept
 from common.classification.vocabulary import LabelVocabulary, agree_labels
 from common.config import RunConfig
-from common.errors import ConfigError, InputError, SecureSumError, SyncytiumError
+from common.errors import ConfigError, InputError
 from common.fixed_values import digest_of_values, split_values
 from common.models.classifiers.build import (
     build_classifier,
@@ -33,7 +31,6 @@ from common.models.classifiers.build import (
 from common.models.classifiers.classifier import Classifier
 from common.models.state import State, state_of
 from common.panel import Panel
-from report.classification import FILE
 from server import preparation
 from server.bagged_trees import BaggedTreeRounds
 from server.energy import sum_of_sites
@@ -42,6 +39,7 @@ from server.linear import LinearRounds
 from server.pretrained import checkpoint_folder, pretrained
 from server.rounds import Rounds
 from server.runs import RunFolder
+from server.scoring import Scoring
 from server.session import Session
 from server.trees import TreeRounds
 from strategies.describe import SiteDescription
@@ -60,9 +58,11 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     panel = workflow.choose_genes(sites)
     counts = workflow.count_cells(vocabulary)
     state = workflow.train(panel, vocabulary, counts)
+    scoring = workflow.scoring(state, panel, vocabulary)
+    scoring.validate()
     temperature, threshold = workflow.calibrate(state, panel, vocabulary)
     workflow.publish(state, panel, vocabulary, temperature, threshold)
-    workflow.test(state, panel, vocabulary, temperature, threshold)
+    scoring.test(temperature, threshold)
     sum_of_sites(workflow.session, folder)
 
 
@@ -143,6 +143,11 @@ class Classify:
                 "n_test": summed.count("n_test"),
             }
             self.reached.save("class_counts", kept)
+        if self.config.target_f1 and not kept["n_validation"]:
+            raise InputError(
+                f"target-f1 = {self.config.target_f1:g}, and no cell is held out for validation: "
+                "raise validation-share, or leave target-f1 out"
+            )
         empty = [name for name, n in zip(vocabulary.classes, kept["n_train"], strict=True) if not n]
         if empty:
             raise InputError(f"no training cell is of class {', '.join(empty)}: check test-share")
@@ -172,6 +177,7 @@ class Classify:
             self.folder,
             self.reached,
             phase="classifier_fit",
+            of_some="classifier_fit_of_some",
             content={"panel": panel, "values": asked | self._asked_with_model()},
         )
         return state | rounds.train(exchanged, int(counts.sum()))
@@ -250,6 +256,11 @@ class Classify:
         self.folder.note(threshold=kept)
         return temperature, Threshold(**kept)
 
+    def scoring(self, state: State, panel: Panel, vocabulary: LabelVocabulary) -> Scoring:
+        """Of the trained classifier."""
+        asked = {"vocabulary": asdict(vocabulary), **self._asked_with_model()}
+        return Scoring(self.session, self.folder, panel, vocabulary, asked, self._sent(state))
+
     def publish(
         self,
         state: State,
@@ -272,59 +283,8 @@ class Classify:
         digest = publish(self.folder.path / "bundle", state, panel, card)
         self.folder.note(bundle=digest)
 
-    def test(
-        self,
-        state: State,
-        panel: Panel,
-        vocabulary: LabelVocabulary,
-        temperature: float,
-        threshold: Threshold | None,
-    ) -> None:
-        """Score the classifier on the test cells of all sites; the run is done without it."""
-        if not self.config.test_share:
-            return
-        values = {
-            "vocabulary": asdict(vocabulary),
-            "temperature": temperature,
-            "threshold": threshold.value if threshold else 0.0,
-            **self._asked_with_model(),
-        }
-        try:
-            if not self.session.complete():
-                raise SecureSumError(
-                    "a site was lost; beside the counts of classes, sums over the others would "
-                    "show its cells"
-                )
-            summed = self.session.sum(
-                "held_out", values=values, arrays=self._sent(state), panel=panel
-            )
-        except SyncytiumError as error:
-            logger.warning("the classifier is not scored: %s", error)
-            result: dict[str, Any] = {"evaluated": False, "reason": str(error)}
-        else:
-            result = _scores(summed.values, vocabulary) | {"n_sites": summed.n_sites}
-            names = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
-            self.folder.note(test={name: result["figures"][name] for name in names})
-        partial = self.folder.path / f".{FILE}.part"
-        partial.write_text(json.dumps(result, indent=1, allow_nan=False))
-        partial.replace(self.folder.path / FILE)
-
 
 def _rest(vocabulary: LabelVocabulary) -> dict[str, list[str]]:
     """Labels that are no classes of their own, where there are some."""
     rest = {"merged_labels": vocabulary.merged, "left_out_labels": vocabulary.left_out}
     return {key: list(names) for key, names in rest.items() if names}
-
-
-def _scores(sums: dict[str, np.ndarray], vocabulary: LabelVocabulary) -> dict[str, Any]:
-    """What ``classification.json`` holds, of :func:`common.classification.site_sums.site_sums`."""
-    confusion, sure = (np.rint(sums[f"confusion{part}"]) for part in ("", "_sure"))
-    return {
-        "evaluated": True,
-        "classes": list(vocabulary.classes),
-        "figures": asdict(figures_of(confusion, sums["calibration"])),
-        "with_unknown": asdict(figures_of(sure)),
-        "confusion": confusion.astype(int).tolist(),
-        "confusion_with_unknown": sure.astype(int).tolist(),
-        "calibration": sums["calibration"].tolist(),
-    }
