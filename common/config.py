@@ -115,7 +115,7 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
     def strategy_name(self) -> StrategyName:
         """The strategy of the run; its preset's or its classifier's where it names none."""
         if self.task == "classify":
-            return self.strategy or (OF_CHECKPOINT if self.checkpoint else OF_CLASSIFIER)
+            return self.strategy or (OF_CHECKPOINT if self.goes_on else OF_CLASSIFIER)
         return self.strategy or OF_PRESET[self.preset]
 
     def other_tasks(self) -> dict[str, Any]:

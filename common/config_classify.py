@@ -33,6 +33,11 @@ class ClassifySettings(Settings):
         description="stop at the first model with this macro-F1 on the validation cells of all "
         "sites; 0 = none",
     )
+    start_from: str = Field(
+        "",
+        description="absolute path of a bundle of classify at the coordinator to train on from: "
+        "its genes, classes and values; '' = from scratch. docs/fine-tuning.md",
+    )
     rare_labels: Literal["other", "leave-out", "refuse"] = Field(
         "other", description="a label of too few sites: merge it into other, leave it out, refuse"
     )
@@ -79,6 +84,11 @@ class ClassifySettings(Settings):
     gene_share: float = Field(
         0.0, ge=0, le=1, description="xgboost: genes that a round may split on, drawn anew"
     )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the network's shape is that of what the run starts from."""
+        return bool(self.checkpoint or self.start_from)
 
     @property
     def trained_parts(self) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,9 +29,17 @@ class _TargetReached(Exception):
         self.point = point
 
 
+@dataclass
 class LinearRounds(SummedRounds):
-    """The rounds of a linear classifier; each is one sum over all sites at one point."""
+    """The rounds of a linear classifier; each is one sum over all sites at one point.
 
+    Parameters
+    ----------
+    begin
+        Values of a classifier of the same genes and classes to begin at; none, at zero.
+    """
+
+    begin: State = field(default_factory=dict)
     _round = 0
     _best = np.inf
 
@@ -46,6 +55,8 @@ class LinearRounds(SummedRounds):
             return done
         loss = linear_loss(self.plan, len(self.panel.genes), self.counts)
         start = self.checkpoint.arrays("point").get("parameters")
+        if start is None and self.begin:
+            start = loss.parameters(self.begin)
         self._round = self.checkpoint.get("linear_round", 0)
         self.folder.keep_rounds(self._round)
         self.folder.note(n_parameters=loss.n_parameters)

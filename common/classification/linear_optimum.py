@@ -71,6 +71,11 @@ class LinearLoss:
         weight, bias = self.split(np.asarray(parameters, dtype=np.float32))
         return {"linear.weight": weight, "linear.bias": bias}
 
+    def parameters(self, state: dict[str, np.ndarray]) -> np.ndarray:
+        """The point of a :meth:`state`, float64 (n_parameters,)."""
+        parts = (state["linear.weight"].ravel(), state["linear.bias"])
+        return np.concatenate(parts).astype(np.float64)
+
 
 def site_sums(
     loss: LinearLoss,

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from common.config import RunConfig
 from common.errors import ConfigError
 from common.models.classifiers.build import shape_of
-from common.models.classifiers.recipe import ClassifierTraining
+from common.models.classifiers.recipe import FROM_BUNDLE_JOINT, ClassifierTraining
 from common.models.classifiers.registry import CLASSIFIERS
 
 Fitted = Literal["network", "linear", "trees"]
@@ -74,6 +74,9 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
     training = entry.training
     if fitted == "network" and config.strategy_name == "fedsgd":
         training = replace(training, **entry.joint)
+    if config.start_from and fitted == "network":
+        joint = config.strategy_name == "fedsgd"
+        training = replace(training, **(FROM_BUNDLE_JOINT if joint else entry.from_bundle))
     if config.checkpoint:
         # Whose shape is known where the folder is, at the coordinator, and told with the model.
         training = replace(training, **entry.fine_tuned)
