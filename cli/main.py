@@ -4,6 +4,7 @@ import typer
 
 from cli.certs import certs
 from cli.check import check
+from cli.compare import compare
 from cli.console import Commands
 from cli.demo import demo
 from cli.evaluate import evaluate
@@ -22,5 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, check, split, run, evaluate, report, join, label, policy, keys, certs):
+for _command in (
+    *(demo, check, split, run, evaluate, report, join, label, compare),
+    *(policy, keys, certs),
+):
     app.command()(_command)

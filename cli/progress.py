@@ -23,6 +23,7 @@ PHASES = {
     "latents": "decoder and reference means",
     "remainders": "what the network does not encode",
     "correct": "sites correct their cells",
+    "energy": "adding up what the run took",
     "labels": "agreeing on labels",
     "class_counts": "counting cells by class",
     "marker_genes": "genes that tell classes apart",

@@ -42,6 +42,7 @@ def report_of_run(folder: Path, screen: Console, *, draw: bool) -> None:
 
 def show_report(folder: Path, screen: Console) -> None:
     """Write ``report.html`` and say where it is and what it took."""
+    from report.comparison_page import is_comparison, write_comparison_page
     from report.label_page import is_labelled, write_label_page
     from report.run_page import write_run_page
     from report.site_page import is_site, write_site_page
@@ -53,6 +54,8 @@ def show_report(folder: Path, screen: Console) -> None:
             return write_site_page(folder)
         if is_labelled(folder):
             return write_label_page(folder)
+        if is_comparison(folder):
+            return write_comparison_page(folder)
         return write_run_page(folder, pictures=True)
 
     if screen.is_terminal:

@@ -21,6 +21,7 @@ from cli.superlink import own_superlink, tail
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
+from common.setting_text import setting_value
 from server.frozen import frozen_model, require_frozen_settings
 from server.runs import drop_caches, stopped_run
 
@@ -76,18 +77,8 @@ def read_settings(conf: Path, replaced: list[str]) -> dict[str, Any]:
         key, equals, text = entry.partition("=")
         if not equals:
             raise ConfigError(f"--set {entry!r}: write it as key=value")
-        values[key.strip()] = _value(key.strip(), text)
+        values[key.strip()] = setting_value(key.strip(), text)
     return values
-
-
-def _value(key: str, text: str) -> Any:
-    """What ``text`` is in TOML; itself where that is nothing, or the setting takes text."""
-    try:
-        value = tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        return text
-    takes_text = isinstance(RunConfig().flat().get(key), str)
-    return text if takes_text and not isinstance(value, str) else value
 
 
 def execute(
@@ -97,10 +88,19 @@ def execute(
     superlink: str | None = None,
     where: str = "settings",
     resources: dict[str, float] | None = None,
+    flower: Flower | None = None,
+    screen: Console | None = None,
 ) -> dict[str, Any]:
     """Run with these settings and show the progress; returns what ``run.json`` holds in the end.
 
-    ``resources`` replaces entries of Flower's federation config in a simulation.
+    Parameters
+    ----------
+    resources
+        Replaces entries of Flower's federation config in a simulation.
+    flower
+        A SuperLink for simulations that is up, and stays so; None starts one for this run.
+    screen
+        Where progress and summary are shown; None: on standard output.
 
     Raises
     ------
@@ -110,6 +110,37 @@ def execute(
         The run failed or its folder holds one already.
     """
     out = out.expanduser().absolute()
+    config, federation_config = prepared(
+        values, out, superlink=superlink, where=where, resources=resources
+    )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the run folder {out} cannot be made: {error}") from None
+    screen = screen or console()
+    # Whoever keeps a SuperLink up cleans up after it, and not to be interrupted then either.
+    with contextlib.nullcontext() if flower else stops():
+        try:
+            result = _run(config, out, superlink, federation_config, screen, flower)
+        except RunError:
+            report_of_run(out, screen, draw=False)
+            raise
+        finally:
+            if superlink is None:
+                drop_caches(out)
+    summarise(result, out, screen)
+    return result
+
+
+def prepared(
+    values: dict[str, Any],
+    out: Path,
+    *,
+    superlink: str | None = None,
+    where: str = "settings",
+    resources: dict[str, float] | None = None,
+) -> tuple[RunConfig, dict[str, float]]:
+    """Settings of a run that can start, and Flower's federation config; raises as ``execute``."""
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
     if superlink is None:
         # Of files that are here, where the coordinator is.
@@ -132,22 +163,7 @@ def execute(
     if superlink is None or (out / "run.json").exists():
         # Before anything is started; with real sites the folder may be on another machine.
         stopped_run(out, config)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"the run folder {out} cannot be made: {error}") from None
-    screen = console()
-    with stops():
-        try:
-            result = _run(config, out, superlink, federation_config, screen)
-        except RunError:
-            report_of_run(out, screen, draw=False)
-            raise
-        finally:
-            if superlink is None:
-                drop_caches(out)
-    summarise(result, out, screen)
-    return result
+    return config, federation_config
 
 
 def _require_trainable(config: RunConfig) -> None:
@@ -169,11 +185,12 @@ def _run(
     superlink: str | None,
     federation_config: dict[str, float],
     screen: Console,
+    running: Flower | None,
 ) -> dict[str, Any]:
     """Submit, and follow until the end; returns ``run.json``."""
     log = out / "flower.log"
     with (
-        _flower(superlink, log) as flower,
+        contextlib.nullcontext(running) if running else _flower(superlink, log) as flower,
         RunProgress(out, screen, resumed=config.resume) as progress,
     ):
         with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +207,10 @@ def _with_files(config: RunConfig, where: str) -> RunConfig:
     """A simulation's settings with its folder made absolute and its files counted."""
     folder = Path(config.data).expanduser().absolute()
     n_sites = len(site_files(folder))
-    return RunConfig.parse({**config.flat(), "data": str(folder), "n-sites": n_sites}, where=where)
+    found = {"data": str(folder), "n-sites": n_sites}
+    if config.carbon_file:
+        found["carbon-file"] = str(Path(config.carbon_file).expanduser().absolute())
+    return RunConfig.parse({**config.flat(), **found}, where=where)
 
 
 def _refuse_site_settings(config: RunConfig) -> None:

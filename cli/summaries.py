@@ -8,8 +8,9 @@ from rich.markup import escape
 
 from cli.console import shown
 from cli.label_counts import label_counts
-from report import classification, energy
+from report import carbon, classification, energy
 from report.federated_evaluation import federated_evaluation, summary
+from report.green import green_notes
 
 
 def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
@@ -20,8 +21,12 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     {"correct": _corrected, "classify": _classified}[result.get("task", "correct")](
         result, out, screen
     )
+    for note in green_notes(result):
+        screen.print(f"[yellow]green[/] {note}")
     if "energy" in result:
         screen.print(f"[cyan]energy[/] {energy.summary(result['energy'])}")
+        for sentence in carbon.saved_by_sites(result["energy"]):
+            screen.print(f"[cyan]carbon[/] {sentence}")
 
 
 def _lost(result: dict[str, Any], screen: Console) -> None:

@@ -12,11 +12,12 @@ import time
 import traceback
 from dataclasses import replace
 
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
 
 from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated, outbox_log_of
+from client.work import begin_work
 from common.errors import DiskError, SyncytiumError
 from common.logs import LOG, facts, logged_to
 from common.policy import MB
@@ -42,7 +43,7 @@ def answer(message: Message, context: Context) -> Message:
 
 def _answer(message: Message, context: Context) -> Message:
     start = time.monotonic()
-    phase = message.metadata.message_type.partition(".")[2]
+    phase = _phase_named(message.metadata)
     logger.debug("phase begins", extra=facts(phase=phase, session=message.metadata.group_id))
     name = str(message.metadata.dst_node_id)
     simulated, site = is_simulated(dict(context.node_config)), None
@@ -56,7 +57,9 @@ def _answer(message: Message, context: Context) -> Message:
         site.policy.allow_bytes(content_bytes(message.content), f"came with {phase}")
         sums = site_sum(site.config, keys, name, run, site.guard)
         request = Request(message.content, site.policy.largest_message_mb * MB)
-        content = _work(replace(site, sums=sums), phase, request, keys, str(context.run_id))
+        content = _work(
+            replace(site, sums=sums), request, keys, str(context.run_id), message.metadata
+        )
         site.policy.allow_bytes(content_bytes(content), f"was to answer {phase}")
         done = {"bytes": content_bytes(content), "seconds": round(time.monotonic() - start, 3)}
         logger.debug("phase done", extra=facts(phase=phase, **done))
@@ -74,6 +77,10 @@ def _answer(message: Message, context: Context) -> Message:
     return Message(content, reply_to=message)
 
 
+def _phase_named(asked: Metadata) -> str:
+    return asked.message_type.partition(".")[2]
+
+
 def _keys(state: RecordDict, run: str) -> SiteKeys:
     """The keys of this session; those of another, or of an earlier run of a series, are dropped."""
     if KEYS in state.config_records:
@@ -83,9 +90,11 @@ def _keys(state: RecordDict, run: str) -> SiteKeys:
     return SiteKeys(run)
 
 
-def _work(site: Site, phase: str, request: Request, keys: SiteKeys, run: str) -> RecordDict:
+def _work(site: Site, request: Request, keys: SiteKeys, run: str, asked: Metadata) -> RecordDict:
+    phase = _phase_named(asked)
     worker = importlib.import_module(f"client.phases.{phase}")
-    outbox, context = Outbox(phase, site.outbox_log, run, site.meter().entry), None
+    work = begin_work(site, phase, run, asked, request)
+    outbox, context = Outbox(phase, site.outbox_log, run, work.entry), None
     if phase_of(phase).masked():
         # Before anything is computed: a refusal must not tell of the site's data.
         context = request.context(site.config.digest())

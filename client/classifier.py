@@ -26,7 +26,7 @@ def received_plan(site: Site, request: Request) -> ClassifierPlan:
 
 def received_state(site: Site, request: Request) -> State:
     """All values of the classifier: those in the message, and those that the site keeps."""
-    return kept(site, request.values["fixed"]) | request.arrays("model")
+    return kept(site, request.values["fixed"]) | request.model
 
 
 def received_logits(site: Site, request: Request, rows: np.ndarray, n_classes: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from client.fixed_values import kept
 from client.site import Site
 from common.device import resolve_device
 from common.models.build import restore_model
@@ -16,7 +17,9 @@ def received_model(site: Site, request: Request) -> tuple[nn.Module, Preset, tor
     # A model that is not trained in this run has the network of its own bundle.
     frozen = site.config.model
     preset = preset_of(request.values["network"]) if frozen else resolve(site.config)
-    return model_at(site, preset, len(request.panel.genes), request.arrays("model"))
+    # In training, what no training changes is kept here.
+    state = kept(site, request.values.get("fixed", "")) | request.model
+    return model_at(site, preset, len(request.panel.genes), state)
 
 
 def model_at(

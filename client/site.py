@@ -21,7 +21,7 @@ from common.data.genes import columns_of
 from common.data.held_out import Split, split_cells
 from common.data.normalise import library_sizes, log1p_cp10k
 from common.data.reader import SiteFile
-from common.energy import Meter
+from common.energy import Meter, first_of_its_process
 from common.errors import ConfigError, InputError
 from common.node_config import NodeConfig
 from common.panel import Panel
@@ -30,7 +30,7 @@ from common.power import power_model
 from common.secure.backend import SiteSum
 from common.secure.guard import Guard
 from common.secure.off import OffSite
-from common.settings import READING
+from common.settings import CARBON, READING
 from common.site_key import read_site_key
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Site:
                 "grid-factor": config.grid_factor,
                 # The coordinator counts that of their one machine.
                 "count-ram": False,
-                **{name.replace("_", "-"): getattr(config, name) for name in READING},
+                **{k.replace("_", "-"): getattr(config, k) for k in (*READING, *CARBON)},
             },
             where="simulated node",
         )
@@ -144,7 +144,7 @@ class Site:
             record=ParticipantRecord(state, dataset, policy.differences == "refuse"),
         )
 
-    @property
+    @cached_property
     def output_dir(self) -> Path:
         """Where the site's results and its log of what it sent are written."""
         return Path(self.node.output_dir).expanduser().resolve()
@@ -161,7 +161,7 @@ class Site:
         return self.output_dir / OUTBOX
 
     def meter(self) -> Meter:
-        """Meters this process from now on."""
+        """Meters this message from now on."""
         # Simulated sites are on the machine of the run folder.
         folder = self.output_dir.parents[1] if self.simulated else self.output_dir
         node = self.node
@@ -169,7 +169,8 @@ class Site:
             power_model(folder),
             node.emission_factor,
             ram=node.count_ram,
-            gpu=node.device != "cpu",
+            device=node.device,
+            whole=first_of_its_process(),
         )
 
     @cached_property

@@ -10,8 +10,17 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from common.config_classify import ClassifySettings
 from common.config_correct import CorrectSettings
 from common.errors import ConfigError
+from common.precision_name import PrecisionName
 from common.registry import did_you_mean
-from common.settings import READING, Device, EnergySettings, ReadingSettings, kebab
+from common.settings import (
+    CARBON,
+    READING,
+    CarbonSettings,
+    Device,
+    EnergySettings,
+    ReadingSettings,
+    kebab,
+)
 from common.strategy_names import (
     OF_CHECKPOINT,
     OF_CLASSIFIER,
@@ -23,14 +32,14 @@ from common.strategy_names import (
 )
 from common.wire import PHASES
 
-SIMULATION_KEYS = ("data", "device", *map(kebab, READING))
+SIMULATION_KEYS = ("data", "device", *map(kebab, (*READING, *CARBON)))
 OF_TASK = {
     "correct": tuple(CorrectSettings.model_fields),
     "classify": tuple(ClassifySettings.model_fields),
 }
 
 
-class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettings):
+class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettings, CarbonSettings):
     """Settings of a run, the same for every site: Flower's run config.
 
     Of the network and its training, 0 or "" stands for the preset's own value.
@@ -77,10 +86,27 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
     local_epochs: int = Field(
         0, ge=0, description="passes over a site's cells in each round; not of fedsgd"
     )
+    allow_fewer_epochs: bool = Field(
+        False, description="a site may train half of local-epochs in a dirty hour: docs/carbon.md"
+    )
     batch_size: int = Field(
         0, ge=0, description="cells per step; of fedsgd, whose step is a round: of all sites"
     )
     learning_rate: float = Field(0.0, ge=0, description="Adam's")
+    precision: PrecisionName = Field(
+        "float32",
+        description="of training at the sites; bf16: where a site's device computes in it",
+    )
+    prune_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="of the weights: the smallest, which are zero from prune-round on and are not "
+        "sent; 0 = none",
+    )
+    prune_round: int = Field(
+        0, ge=0, description="prune-share: after which round; 0 = after a quarter of them"
+    )
     patience: int = Field(
         -1,
         ge=-1,
@@ -189,6 +215,16 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
             faults.append(
                 f"local-epochs = {self.local_epochs}: with strategy = fedsgd a round is one step "
                 "of all sites; set rounds, or a strategy that trains at the sites, such as fedavg"
+            )
+        if self.allow_fewer_epochs and self.strategy_name == "fedsgd":
+            faults.append(
+                "allow-fewer-epochs = true: with strategy = fedsgd a site trains no local epochs; "
+                "leave it out, or set a strategy that trains at the sites, such as fedavg"
+            )
+        if self.prune_round and not self.prune_share:
+            faults.append(
+                f"prune-round = {self.prune_round} without prune-share: set the share of weights "
+                "to prune, as prune-share = 0.5, or leave it out"
             )
         if self.preset == "fedscgen" and self.strategy == "fedsgd":
             faults.append(

@@ -1,8 +1,8 @@
 """Settings of a run that `task = correct` alone reads."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.settings import Settings
 
@@ -20,6 +20,9 @@ class CorrectSettings(Settings):
     )
     kl_weight: float = Field(0.0, ge=0, description="of the KL divergence, in the loss")
     hidden: str = Field("", pattern=r"^(\d+(,\d+)*)?$", description="layer widths, as '800,800'")
+    vae_form: Literal["full", "reduced"] = Field(
+        "full", description="reduced: hidden layers of half the width, in place of hidden"
+    )
     latent_dim: int = Field(0, ge=0, description="latent dimensions")
     alignment: Literal["", "mean", "covariance"] = Field(
         "", description="what of a type's batches is made equal; '' = the preset's"
@@ -46,3 +49,12 @@ class CorrectSettings(Settings):
         if not (smoothing == -1 or smoothing >= 0):
             raise ValueError(f"smoothing = {smoothing}: from 0 to 1, or -1 for the preset's own")
         return smoothing
+
+    @model_validator(mode="after")
+    def _one_width(self) -> Self:
+        if self.hidden and self.vae_form != "full":
+            raise ValueError(
+                f"hidden = {self.hidden!r} with vae-form = {self.vae_form}, which sets the widths "
+                "itself: leave one of them out"
+            )
+        return self

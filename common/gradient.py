@@ -10,6 +10,7 @@ from torch import nn
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.mini_batches import seeded
+from common.precision import FLOAT32, Precision
 from common.presets import Training
 
 # The mean loss of some cells, by their row numbers; it may draw noise.
@@ -58,6 +59,7 @@ def descent(
     round_: int,
     seed: int,
     device: torch.device,
+    precision: Precision = FLOAT32,
 ) -> tuple[dict[str, np.ndarray], float]:
     """Minus the mean gradient over cells of the loss summed over genes.
 
@@ -69,7 +71,7 @@ def descent(
         The site's expression.
     rows
         Cells.
-    training, round_, seed, device
+    training, round_, seed, device, precision
         See :func:`common.training.fit`.
 
     Returns
@@ -90,10 +92,8 @@ def descent(
         reconstruction, kl = model.losses(x_BG, noise)
         return reconstruction + training.kl_weight * kl
 
-    n_genes = matrix.shape[1]
-    return mean_descent(
-        model, rows, loss_of, round_=round_, seed=seed, device=device, weight=n_genes
-    )
+    how = {"round_": round_, "seed": seed, "device": device, "precision": precision}
+    return mean_descent(model, rows, loss_of, weight=matrix.shape[1], **how)
 
 
 def mean_descent(
@@ -105,6 +105,7 @@ def mean_descent(
     seed: int,
     device: torch.device,
     weight: float = 1.0,
+    precision: Precision = FLOAT32,
 ) -> tuple[dict[str, np.ndarray], float]:
     """Minus the gradient of the mean over cells of any loss, times ``weight``.
 
@@ -116,7 +117,7 @@ def mean_descent(
         Cells.
     loss_of
         Their mean loss, with the model's gradient; asked for at most ``CHUNK`` cells at a time.
-    round_, seed, device
+    round_, seed, device, precision
         See :func:`common.training.fit`.
 
     Returns
@@ -135,7 +136,9 @@ def mean_descent(
         loss_sum = torch.zeros((), device=device)
         for start in range(0, len(rows), CHUNK):
             cells = rows[start : start + CHUNK]
-            loss = loss_of(cells, noise) * (len(cells) / len(rows))
+            with precision.on(device):
+                mean = loss_of(cells, noise)
+            loss = mean * (len(cells) / len(rows))
             (loss * weight).backward()
             loss_sum += loss.detach()
     trained = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from common.settings import Device, EnergySettings, ReadingSettings
+from common.settings import CarbonSettings, Device, EnergySettings, ReadingSettings
 
 
-class NodeConfig(ReadingSettings, EnergySettings):
+class NodeConfig(ReadingSettings, EnergySettings, CarbonSettings):
     """Settings of one site.
 
     How its file is read is its own word: the run config's ``SIMULATION_KEYS`` hold for simulated

@@ -1,4 +1,4 @@
-"""What a machine draws: codecarbon's model of it, found once and kept in a file.
+"""What a machine draws: codecarbon's model of it, found once and kept, and its counters.
 
 codecarbon's tracker looks for the hardware whenever a process starts it, and a site starts one for
 every message.
@@ -10,8 +10,11 @@ import logging
 import os
 import platform
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+
+from common.counted import machine_folder
 
 logger = logging.getLogger("syncytium.energy")
 POWER = "power.json"
@@ -24,47 +27,54 @@ class PowerModel:
 
     Parameters
     ----------
-    machine
-        Its name.
     thread_watts
         Of a busy CPU thread: the CPU's thermal design power over its threads.
     ram_watts
         Of its memory, constant.
     counters
         Folders of RAPL's packages that can be read; without any, CPU energy is estimated.
-    n_gpus
-        NVIDIA GPUs whose energy NVML tells.
+    why_estimated
+        Why there are no counters, and what would give them; "" where there are.
     """
 
-    machine: str
     thread_watts: float
     ram_watts: float
-    counters: tuple[str, ...]
-    n_gpus: int
+    counters: tuple[str, ...] = field(default=())
+    why_estimated: str = ""
 
 
+@lru_cache(maxsize=4)
 def power_model(folder: Path) -> PowerModel:
-    """This machine's, as ``power.json`` in a folder has it; found, and kept there, if it does not.
+    """This machine's, its watts as kept for the user or in ``folder``; found if neither has them.
 
-    A folder that cannot be written costs a search each time and nothing else.
+    A process looks once.
+
+    Where nothing can be written it is found each time, and nothing else.
     """
-    path = folder / POWER
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        kept = json.loads(path.read_text())
-        model = PowerModel(**{**kept, "counters": tuple(kept["counters"])})
-        if model.machine == platform.node():
-            return model
-    model = find_power()
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as partial:
-            (Path(partial) / POWER).write_text(json.dumps(asdict(model)))
-            (Path(partial) / POWER).replace(path)
-    return model
+    counters, why = _counters(RAPL)
+    machine = [platform.node(), cpu_name(), os.cpu_count(), _memory_pages()]
+    paths = [machine_folder() / POWER, folder / POWER]
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            kept = json.loads(path.read_text())
+            if kept["machine"] == machine:
+                return PowerModel(
+                    float(kept["thread_watts"]), float(kept["ram_watts"]), counters, why
+                )
+    thread_watts, ram_watts = find_watts()
+    kept = {"machine": machine, "thread_watts": thread_watts, "ram_watts": ram_watts}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryDirectory(dir=path.parent) as partial:
+                (Path(partial) / POWER).write_text(json.dumps(kept))
+                (Path(partial) / POWER).replace(path)
+            break
+    return PowerModel(thread_watts, ram_watts, counters, why)
 
 
-def find_power() -> PowerModel:
-    """This machine's: some tenths of a second."""
+def find_watts() -> tuple[float, float]:
+    """Of a busy CPU thread, and of the memory: some tenths of a second."""
     from codecarbon.core.cpu import DEFAULT_POWER_PER_CORE, TDP
     from codecarbon.core.util import count_physical_cpus
     from codecarbon.external.ram import RAM
@@ -72,50 +82,40 @@ def find_power() -> PowerModel:
     n_threads = os.cpu_count() or 1
     # Of its class the search in the table alone: its way to the model's name takes 2 s.
     try:
-        watts = object.__new__(TDP)._get_cpu_power_from_registry(_cpu_name())
+        watts = object.__new__(TDP)._get_cpu_power_from_registry(cpu_name())
     except Exception as error:
         logger.warning("the CPU's power is not known: %s: %s", type(error).__name__, error)
         watts = None
     watts = watts * count_physical_cpus() if watts else DEFAULT_POWER_PER_CORE * n_threads
-    ram = RAM(tracking_mode="machine").total_power().W
-    return PowerModel(platform.node(), watts / n_threads, ram, _counters(RAPL), _n_gpus())
+    return watts / n_threads, RAM(tracking_mode="machine").total_power().W
 
 
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+def cpu_name() -> str:
+    """The processor's model as it calls itself."""
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open() as file:
+        for line in file:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
 
 
-def _counters(root: Path) -> tuple[str, ...]:
+def _memory_pages() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 0
+
+
+def _counters(root: Path) -> tuple[tuple[str, ...], str]:
+    """RAPL's packages, all of them or none, and why none."""
     packages = sorted(root.glob("intel-rapl:[0-9]")) + sorted(root.glob("intel-rapl:[0-9][0-9]"))
-    readable = []
     for package in packages:
         try:
             (package / "energy_uj").read_text()
-            readable.append(str(package))
         except OSError as error:
-            logger.warning(
-                "%s cannot be read (%s): CPU energy is estimated; give this user the right to read "
-                "it for measured figures",
-                package / "energy_uj",
-                error.strerror,
+            # A part of the packages would be a part of the energy.
+            return (), (
+                f"{package / 'energy_uj'} cannot be read ({error.strerror}): give the user that "
+                "runs the node the right to, for measured figures"
             )
-    # A part of the packages would be a part of the energy.
-    return tuple(readable) if len(readable) == len(packages) else ()
-
-
-def _n_gpus() -> int:
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        n_gpus = pynvml.nvmlDeviceGetCount()
-        for number in range(n_gpus):
-            # Old ones do not tell it.
-            pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(number))
-        return n_gpus
-    except Exception:
-        return 0
+    return tuple(map(str, packages)), "" if packages else "the machine has no RAPL counters"

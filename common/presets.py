@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from common.config import RunConfig
 from common.errors import ConfigError, InputError
 from common.models.vae import VAEShape
+from common.pruned import prune_after
 from common.strategy_names import StrategyName
 
 
@@ -166,10 +167,12 @@ def resolve(config: RunConfig) -> Preset:
     Raises
     ------
     ConfigError
-        A width or the batch size is too small to train.
+        A width or the batch size is too small to train, or no round is left after pruning.
     """
     preset = PRESETS[config.preset]
     hidden = tuple(int(width) for width in config.hidden.split(",") if width)
+    if config.vae_form == "reduced":
+        hidden = tuple(width // 2 for width in preset.shape.hidden)
     if any(width < 1 for width in hidden):
         raise ConfigError(f"hidden = {config.hidden!r}: each width must be at least 1")
     shape = {"hidden": hidden, "latent_dim": config.latent_dim}
@@ -184,10 +187,12 @@ def resolve(config: RunConfig) -> Preset:
     if own.strategy == "fedsgd" != config.strategy_name:
         own = LOCAL_TRAINING
     own = replace(own, strategy=config.strategy_name)
+    trained = replace(own, **{k: v for k, v in training.items() if v}, **patience)
+    prune_after(config, trained.rounds)
     return replace(
         preset,
         shape=replace(preset.shape, **{key: value for key, value in shape.items() if value}),
-        training=replace(own, **{k: v for k, v in training.items() if v}, **patience),
+        training=trained,
         **aligning(config, preset),
     )
 

@@ -14,6 +14,7 @@ def kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
+CarbonAction = Literal["none", "delay", "fewer-epochs"]
 LabelOrigin = Literal["curated", "predicted"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
@@ -79,6 +80,36 @@ class EnergySettings(Settings):
         return self.grid_factor or country_factor(self.country)
 
 
+class CarbonSettings(Settings):
+    """When a site works: its own word, and the run's for simulated sites (docs/carbon.md)."""
+
+    carbon_file: str = Field(
+        "", description="CSV of the grid's carbon intensity or renewable share by the hour"
+    )
+    carbon_action: CarbonAction = Field(
+        "none",
+        description="in a dirty hour: none, delay a round of training, or train fewer-epochs",
+    )
+    carbon_limit: float = Field(
+        0.0,
+        ge=0,
+        description="an hour is dirty above so many g CO2e per kWh, or below this renewable share; "
+        "0 = the file's median",
+    )
+    carbon_max_delay: float = Field(
+        21600.0, ge=0, description="carbon-action = delay: seconds, of all rounds of a run together"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_file(self) -> Self:
+        if self.carbon_action != "none" and not self.carbon_file:
+            raise ValueError(
+                f"carbon-action = {self.carbon_action} goes by the hours of a file: name it as "
+                "carbon-file (docs/carbon.md), or leave carbon-action out"
+            )
+        return self
+
+
 class ReadingSettings(Settings):
     """How a file is read: settings of a simulation's run, and of a real site itself.
 
@@ -122,4 +153,5 @@ class ReadingSettings(Settings):
         return self
 
 
+CARBON = tuple(CarbonSettings.model_fields)
 READING = tuple(ReadingSettings.model_fields)

@@ -9,6 +9,7 @@ from torch import nn
 from common.data.matrix import ExpressionMatrix
 from common.device import memory_guard
 from common.mini_batches import epochs, seeded
+from common.precision import FLOAT32, Precision
 from common.presets import Training
 from common.proximal import ProximalTerm
 
@@ -33,6 +34,7 @@ def fit(
     seed: int,
     device: torch.device,
     proximal_mu: float = 0.0,
+    precision: Precision = FLOAT32,
 ) -> float:
     """Train ``model`` in place for one round's local epochs.
 
@@ -51,6 +53,8 @@ def fit(
         What to do, where.
     proximal_mu
         FedProx's mu; see :class:`common.proximal.ProximalTerm`. The loss is told without the term.
+    precision
+        Of the steps; see :class:`common.precision.Precision`.
 
     Returns
     -------
@@ -74,7 +78,8 @@ def fit(
             loss_sum.zero_()
             for batch in mini_batches:
                 x_BG = matrix.scaled(batch).to(device, non_blocking=True)
-                reconstruction, kl = model.losses(x_BG, noise)
+                with precision.on(device):
+                    reconstruction, kl = model.losses(x_BG, noise)
                 loss = reconstruction + training.kl_weight * kl
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

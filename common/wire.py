@@ -7,6 +7,7 @@ and the keys and key shares of the secure sum, never a number computed from cell
 random words that mean nothing before all sites' are added.
 """
 
+from common.carbon_totals import CARBON
 from common.errors import WireError
 from common.registry import did_you_mean
 from common.wire_classification import CLASSIFICATION
@@ -98,21 +99,28 @@ PHASES = {
         },
         may_lose=False,
     ),
+    "fixed_values": Phase(
+        "the sites keep what of a model no training changes",
+        {"kept": Public("hash of what the coordinator sent it to keep")},
+    ),
     "fit": Phase(
         "training of the model",
         {
             "n_train": Masked("training cells", "", integer=True),
             "n_validation": Masked("validation cells", "", integer=True),
             "update": Masked(
-                "share of training cells, or 1, x change of the model's values; with strategy = "
-                "fedsgd x minus the gradient of the loss over a share of its training cells, at "
-                "least 64 or all",
+                "share of training cells, or 1, x change of the model's values, without those that "
+                "no training changes or that are pruned; with strategy = fedsgd x minus the "
+                "gradient of the loss over a share of its training cells, at least 64 or all",
                 "values",
                 2.0**12,
                 narrow_bound=2.0**6,
             ),
             "train_loss": Masked("training cells x loss", "", 1e6 * MAX_CELLS, wide=True),
             "validation_loss": Masked("validation cells x loss", "", 1e6 * MAX_CELLS, wide=True),
+            "n_float32": Masked(
+                "1 if it trained in float32 since its device has no bfloat16", "", integer=True
+            ),
         },
         train=True,
         times=0,
@@ -176,11 +184,13 @@ PHASES = {
     "energy": Phase(
         "what the run took at a site",
         {
-            "cpu_kwh": Masked("kWh of its CPU", "", MAX_KWH),
-            "gpu_kwh": Masked("kWh of its GPUs", "", MAX_KWH),
-            "ram_kwh": Masked("kWh of its memory", "", MAX_KWH),
-            "kg": Masked("kg CO2e of these", "", MAX_KWH),
-            "n_estimated": Masked("1 if they are not measured", "", integer=True),
+            "cpu_kwh": Masked("kWh of its CPU in each phase", "phases", MAX_KWH),
+            "gpu_kwh": Masked("kWh of its GPU in each phase", "phases", MAX_KWH),
+            "ram_kwh": Masked("kWh of its memory in each phase", "phases", MAX_KWH),
+            "kg": Masked("kg CO2e of these in each phase", "phases", MAX_KWH),
+            "n_estimated": Masked("1 if its CPU's are not measured", "", integer=True),
+            "n_unmetered": Masked("replies without these figures", "", integer=True),
+            **CARBON,
         },
     ),
     **EVALUATION,

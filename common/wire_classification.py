@@ -1,6 +1,6 @@
 """Every field of `classify` that may leave a site: a part of the table in common/wire.py."""
 
-from common.wire_fields import MAX_CELLS, Masked, Phase, Public
+from common.wire_fields import MAX_CELLS, Masked, Phase
 
 MAX_LOG1P = 10.0
 # Largest gradient of a cell's loss by a weight: expression times a class weight.
@@ -16,15 +16,18 @@ _FIT = {
     "n_train": Masked("training cells", "", integer=True),
     "n_validation": Masked("validation cells", "", integer=True),
     "update": Masked(
-        "share of training cells, or 1, x change of the model's values, without "
-        "those that no training changes; with strategy = fedsgd x minus the gradient of "
-        "the loss over a share of its training cells, at least 64 or all",
+        "share of training cells, or 1, x change of the model's values, without those that "
+        "no training changes or that are pruned; with strategy = fedsgd x minus the "
+        "gradient of the loss over a share of its training cells, at least 64 or all",
         "values",
         2.0**12,
         narrow_bound=2.0**6,
     ),
     "train_loss": Masked("training cells x loss", "", MAX_LOSS, wide=True),
     "validation_loss": Masked("validation cells x loss", "", MAX_LOSS, wide=True),
+    "n_float32": Masked(
+        "1 if it trained in float32 since its device has no bfloat16", "", integer=True
+    ),
 }
 
 # Sums by class or by gene over other sites than an earlier sum of the run would show a lost site's
@@ -56,10 +59,6 @@ CLASSIFICATION = {
             "sum_log_squared": Masked("sum of its square", "genes", MAX_LOG1P**2 * MAX_CELLS),
         },
         may_lose=False,
-    ),
-    "fixed_values": Phase(
-        "the sites keep what of a classifier no training changes",
-        {"kept": Public("hash of what the coordinator sent it to keep")},
     ),
     "classifier_fit": Phase(
         "training of a classifier's network, whose start is validated",

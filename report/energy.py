@@ -2,15 +2,30 @@
 
 from typing import Any
 
+from common.energy import MEASURED
+
+PARTS = ("cpu_kwh", "gpu_kwh", "ram_kwh", "kwh")
+
 
 def in_kwh(value: float) -> str:
-    """An energy in kWh, or in Wh where that reads better."""
-    return f"{value:.3g} kWh" if value >= 0.01 else f"{1000 * value:.3g} Wh"
+    """An energy in kWh, or in Wh or mWh where that reads better."""
+    for factor, unit in ((1, "kWh"), (1e3, "Wh")):
+        if value * factor >= 1 or not value:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value * 1e6:.3g} mWh"
 
 
 def in_kg(value: float) -> str:
-    """Emissions in kg CO2e, or in g where that reads better."""
-    return f"{value:.3g} kg CO2e" if value >= 0.01 else f"{1000 * value:.3g} g CO2e"
+    """Emissions in kg CO2e, or in g or mg where that reads better."""
+    for factor, unit in ((1, "kg"), (1e3, "g")):
+        if value * factor >= 1 or not value:
+            return f"{value * factor:.3g} {unit} CO2e"
+    return f"{value * 1e6:.3g} mg CO2e"
+
+
+def how(source: str) -> str:
+    """How figures came about; memory's is always an estimate."""
+    return "CPU measured, memory estimated" if source == MEASURED else "estimated"
 
 
 def summary(energy: dict[str, Any]) -> str:
@@ -25,17 +40,54 @@ def summary(energy: dict[str, Any]) -> str:
 
 
 def _figures(part: dict[str, Any]) -> str:
-    return f"{in_kwh(part['kwh'])}, {in_kg(part['kg'])} ({part['source']})"
+    return f"{in_kwh(part['kwh'])}, {in_kg(part['kg'])} ({how(part['source'])})"
 
 
 def rows(energy: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Who, CPU, GPU, memory, all, emissions, measured or estimated."""
+    """Who, CPU, GPU, memory, all, emissions, how that is known."""
     who = {"Coordinator": energy["coordinator"]}
     sites = energy["sites"]
     if sites["known"]:
         who = {f"{sites['n_sites']} sites": sites, **who}
-    parts = ("cpu_kwh", "gpu_kwh", "ram_kwh", "kwh")
     return [
-        (name, *(in_kwh(part[key]) for key in parts), in_kg(part["kg"]), part["source"])
+        (name, *(in_kwh(part[key]) for key in PARTS), in_kg(part["kg"]), how(part["source"]))
         for name, part in who.items()
     ]
+
+
+def phase_rows(energy: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Phase, the sites' energy and emissions and the coordinator's, most energy first."""
+    parts = [energy[who].get("by_phase", {}) for who in ("sites", "coordinator")]
+    phases = {
+        phase: sum(part.get(phase, {}).get("kwh", 0.0) for part in parts)
+        for phase in {**parts[0], **parts[1]}
+    }
+    return [
+        (
+            phase,
+            *(
+                text(part[phase][key]) if phase in part else "–"
+                for part in parts
+                for key, text in (("kwh", in_kwh), ("kg", in_kg))
+            ),
+        )
+        for phase in sorted(phases, key=lambda phase: -phases[phase])
+    ]
+
+
+def notes(energy: dict[str, Any]) -> list[str]:
+    """What one has to know to read the figures."""
+    own, sites = energy["coordinator"], energy["sites"]
+    said = []
+    if own.get("why_estimated"):
+        said.append(f"The coordinator's CPU energy is estimated: {own['why_estimated']}.")
+    if not sites["known"]:
+        return [*said, f"The sites' energy is not known: {sites['reason']}."]
+    if estimated := sites["n_sites_estimated"]:
+        said.append(
+            f"{estimated} of {sites['n_sites']} sites estimated their CPU energy; each one's own "
+            "log says why."
+        )
+    if unmetered := sites.get("n_unmetered"):
+        said.append(f"{unmetered} replies of sites were not metered and are missing here.")
+    return said

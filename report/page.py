@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from report.templates.comparison_page import COMPARISON_PAGE
 from report.templates.label_page import LABEL_PAGE
 from report.templates.parts import FRAME, PARTS
 from report.templates.run_classification import RUN_CLASSIFICATION
@@ -31,6 +32,7 @@ TEMPLATES = {
     "run_details": RUN_DETAILS,
     "site": SITE_PAGE,
     "label": LABEL_PAGE,
+    "comparison": COMPARISON_PAGE,
 }
 
 

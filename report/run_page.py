@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from common.errors import SyncytiumError
-from report import classification, energy, page, recovery
+from report import carbon, classification, energy, page, recovery
 from report.confusion_table import ConfusionTable, confusion_table
 from report.corrected_files import corrected_files
 from report.federated_evaluation import rows, summary
+from report.green import green_notes
 from report.label_note import label_note
 from report.loss_chart import HEIGHT, RIGHT, WIDTH, loss_chart
 from report.pictures import SHOWN, Pictures, make_pictures, seen_by_scores
@@ -109,8 +110,8 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "config": config,
     }
     phases, took = by_phase(record), _took(record)
-    # A run that failed has no whole of it.
-    used = run["energy"] if "coordinator" in run.get("energy", {}) else None
+    # A run that goes on, or was killed, has no whole of it.
+    used = run["energy"] if "communication" in run.get("energy", {}) else None
     found = findings(evaluation) if evaluation else []
     kept = run["kept_round"] if run["stopped_early"] else None
     scored = classification.classification(record.path)
@@ -142,6 +143,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "summed_summary": summary(record.federated) if record.federated else [],
         "summed_rows": rows(record.federated) if (record.federated or {}).get("evaluated") else {},
         "rounds": record.rounds,
+        "green_notes": green_notes(record.run),
         "void_rounds": [line for line in record.rounds if "void" in line],
         "chart": loss_chart(record.rounds, kept),
         "chart_width": WIDTH,
@@ -153,6 +155,9 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "energy": used,
         "energy_summary": energy.summary(used) if used else "",
         "energy_rows": energy.rows(used) if used else [],
+        "energy_phases": energy.phase_rows(used) if used else [],
+        "carbon_saved": carbon.saved_by_sites(used) if used else [],
+        "energy_notes": energy.notes(used) if used else [],
         "losses": recovery.losses(record),
         "times": [phase for phase in phases if phase.seconds is not None] if took else [],
         "about_sites": _about_sites(record),
@@ -243,7 +248,7 @@ def _sections(record: RunRecord) -> list[tuple[str, str]]:
         (record.federated, "federated", "Scores by sums"),
         (True, "training", "Training"),
         (True, "sent", "What left the sites"),
-        ("coordinator" in record.run.get("energy", {}), "energy", "Energy and carbon"),
+        ("communication" in record.run.get("energy", {}), "energy", "Energy and carbon"),
         (True, "details", "Details"),
     ]
     return [(anchor, text) for there, anchor, text in wanted if there]

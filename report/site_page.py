@@ -16,7 +16,7 @@ import numpy as np
 from common.data.labels import PREDICTED
 from common.errors import InputError
 from common.shift_labels import NEAREST
-from report import page
+from report import carbon, page
 from report.corrected_files import CorrectedFile
 from report.pictures import SHOWN, Pictures, make_pictures
 from report.run_evaluation import Gathered, read_site
@@ -51,7 +51,8 @@ def write_site_page(folder: Path) -> Path:
         shown, no_pictures = None, f"There are none: {type(error).__name__}: {error}"
     joined = bool(about.get("joined", False))
     # A site that joins by a bundle sends nothing; what its folder tells is of other runs.
-    log = sent([] if joined else json_lines(folder / OUTBOX), about["run"])
+    lines = [] if joined else json_lines(folder / OUTBOX)
+    log = sent(lines, about["run"])
     values = {
         "title": f"{about['n_cells']:,} corrected cells of this site",
         "run": about["run"],
@@ -62,6 +63,7 @@ def write_site_page(folder: Path) -> Path:
         "unshifted": list(about["unshifted_types"]),
         "not_shifted": about["not_shifted"],
         "padded": list(about.get("padded_genes", [])),
+        "carbon": carbon.of_site(line for line in lines if line.get("run") == about["run"]),
         "sent": log,
         "finished": joined or any(phase.name == "correct" for phase in log.phases),
         "summary": JOINED if joined else _summary(log),

@@ -1,5 +1,6 @@
 """The coordinator's Flower ServerApp: run config -> workflow -> run folder."""
 
+import contextlib
 import importlib
 import logging
 
@@ -9,7 +10,7 @@ from flwr.serverapp import Grid, ServerApp
 from common.config import RunConfig, run_folder
 from common.errors import SyncytiumError
 from common.logs import LOG, facts, logged_to
-from server.energy import coordinator_meter, note_energy
+from server.energy import CoordinatorEnergy
 from server.federation import Federation
 from server.logs import speak
 from server.runs import RunFolder, drop_caches
@@ -38,28 +39,33 @@ def main(grid: Grid, context: Context) -> None:
 
 def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None:
     logger.info("run folder: %s", folder.path)
-    meter = coordinator_meter(config, folder)
+    energy = CoordinatorEnergy(config, folder)
     try:
         federation = Federation(grid, config, folder)
+        federation.metered = energy.lap
         workflow = importlib.import_module(f"server.workflows.{config.task}")
         workflow.run(federation, config, folder, run_id)
     except SyncytiumError as error:
-        folder.finish("failed", error=str(error), error_kind=type(error).__name__)
-        logger.debug("failed", extra=facts(kind=type(error).__name__, reason=str(error)))
+        _fail(folder, energy, type(error).__name__, str(error))
         raise
     except (SystemExit, KeyboardInterrupt):
-        told = "stopped from outside; --resume goes on with it"
-        folder.finish("failed", error=told, error_kind="Stopped")
-        logger.debug("failed", extra=facts(kind="Stopped", reason=told))
+        _fail(folder, energy, "Stopped", "stopped from outside; --resume goes on with it")
         raise
     except BaseException as error:
-        folder.finish(
-            "failed", error=f"{type(error).__name__}: {error}", error_kind="InternalError"
-        )
-        logger.debug("failed", extra=facts(kind=type(error).__name__, reason=str(error)))
+        _fail(folder, energy, "InternalError", f"{type(error).__name__}: {error}")
         raise
     # Of sites that were lost, or whose evaluation failed; a run that failed may go on with them.
     drop_caches(folder.path)
-    note_energy(meter, config, folder)
+    energy.lap()
+    energy.note(ended=True)
     folder.finish("finished")
     logger.info("finished: %s", folder.path)
+
+
+def _fail(folder: RunFolder, energy: CoordinatorEnergy, kind: str, reason: str) -> None:
+    """Enter a run's end; what it took until then is told, too."""
+    with contextlib.suppress(Exception):
+        energy.lap()
+        energy.note(ended=True)
+    folder.finish("failed", error=reason, error_kind=kind)
+    logger.debug("failed", extra=facts(kind=kind, reason=reason))

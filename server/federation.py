@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from flwr.app import Message
@@ -47,6 +48,8 @@ class Federation:
         self.folder = folder
         self.losses = Losses(folder)
         self.session = ""
+        # Told when a phase begins (without its name) and when it has ended.
+        self.metered: Callable[..., None] = lambda *phase: None
         self.node_ids = self._wait_for_sites()
         # Those that the nodes were registered with, until the sites say theirs.
         self.names = {node.node_id: node.name for node in grid.get_nodes() if node.name}
@@ -83,18 +86,45 @@ class Federation:
     ) -> tuple[Result, Message]:
         """Like :meth:`run`, with one of the replies, which Flower's strategies want to see."""
         start = time.monotonic()
-        request = strategy.request(round_, self.node_ids)
-        replies = self._exchange(strategy.messages(request, self.node_ids), strategy.receive)
-        first = replies[0]
-        while messages := strategy.follow_up(replies):
-            replies = self._exchange(messages)
-        result = strategy.aggregate(round_, replies)
+        self.metered()
+        try:
+            result, first = self._trips(strategy, round_)
+        finally:
+            self.metered(strategy.phase)
         seconds = round(time.monotonic() - start, 3)
         done = facts(
             phase=strategy.phase, round=round_, seconds=seconds, n_sites=len(self.node_ids)
         )
         logger.debug("phase done", extra=done)
         return result, first
+
+    def ask_in_passing(self, strategy: PhaseStrategy[Result], seconds: float) -> Result:
+        """A phase that no result hangs on: nobody is lost or waited for because of it.
+
+        Of the last phase of a run alone: after it the keys of the sums may be in disorder.
+
+        Raises
+        ------
+        SecureSumError
+            A site failed, or did not answer within ``seconds`` or its deadline if that is less.
+        """
+        seconds = min(seconds, self.config.deadline_of(strategy.phase))
+        exchange = partial(self._exchange, deadline=seconds, all_or_none=True)
+        return self._trips(strategy, 0, exchange)[0]
+
+    def _trips(
+        self,
+        strategy: PhaseStrategy[Result],
+        round_: int,
+        exchange: Callable[..., list[Message]] | None = None,
+    ) -> tuple[Result, Message]:
+        exchange = exchange or self._exchange
+        request = strategy.request(round_, self.node_ids)
+        replies = exchange(strategy.messages(request, self.node_ids), strategy.receive)
+        first = replies[0]
+        while messages := strategy.follow_up(replies):
+            replies = exchange(messages)
+        return strategy.aggregate(round_, replies), first
 
     def _wait_for_sites(self) -> list[int]:
         wanted, start = self.config.n_sites, time.monotonic()
@@ -125,6 +155,7 @@ class Federation:
         receive: Callable[[Message], None] = lambda reply: None,
         deadline: float = 0.0,
         probe: bool = False,
+        all_or_none: bool = False,
     ) -> list[Message]:
         if not messages:
             return []
@@ -156,6 +187,9 @@ class Federation:
             failures[node_id] = f"no answer within {deadline:g} s"
         if probe:
             return replies
+        if all_or_none and failures:
+            text = "; ".join(f"{self.name(n)}: {reason}" for n, reason in failures.items())
+            raise SecureSumError(f"{phase}: {text}")
         # An update that is not finite costs its site and the round, not the run.
         enough = len(self.node_ids) - len(failures) >= self.config.min_sites
         goes_on = unusable == len(failures) and enough

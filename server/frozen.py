@@ -24,14 +24,19 @@ from server.checkpoint import Checkpoint
 # What the bundle has decided, and what is of training alone.
 DECIDED = (
     "hidden",
+    "vae_form",
     "latent_dim",
     "n_top_genes",
     "gene_join",
     "rounds",
     "local_epochs",
+    "allow_fewer_epochs",
     "batch_size",
     "learning_rate",
     "patience",
+    "precision",
+    "prune_share",
+    "prune_round",
     "strategy",
     *SETTINGS,
 )

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -12,14 +12,15 @@ import numpy as np
 from common.classification.validation import Validation
 from common.config import RunConfig
 from common.errors import UpdateError
-from common.models.state import State
+from common.models.state import State, averaged_names
+from common.pruned import Kept, prune_after, weights_of, without_smallest
 from common.strategy_names import ROBUST
 from server.checkpoint import Checkpoint
 from server.runs import RunFolder
 from server.session import Session
 from strategies.by_name import strategy_of
 from strategies.fedavg import SecureFedAvg
-from strategies.momentum import momentum_of, restore_momentum
+from strategies.momentum import momentum_of, restore_momentum, thin_momentum
 from strategies.robust import RobustRound
 from strategies.training_round import TrainedRound, TrainingRound
 
@@ -43,7 +44,7 @@ class Reached:
     Parameters
     ----------
     state, round_
-        The model after this round.
+        The model after this round; once it is pruned, of its kept values.
     best, best_loss, kept
         The model with the lowest validation loss, that loss, and after which round it was.
     waited
@@ -97,6 +98,8 @@ class Rounds:
         Receive a line and the state after each round.
     phase, of_some
         In which the sites train, and in which they do where one may be lost, or is.
+    unpruned
+        Of ``trained``, what is never pruned.
     content
         What else every round is asked with; see :class:`~strategies.secure_sum.SecureSum`.
     """
@@ -112,12 +115,16 @@ class Rounds:
         *,
         phase: str = "fit",
         of_some: str = "fit",
+        unpruned: Collection[str] = (),
         content: Mapping[str, Any],
     ):
         self.session = session
         self.config = config
         self.n_rounds = training.rounds
         self.patience = training.patience
+        self.prune_after = prune_after(config, training.rounds)
+        self.trained = trained
+        self.unpruned = unpruned
         self.content = {**content, "weighting": training.weighting}
         self.phase, self.of_some = phase, of_some
         self.folder = folder
@@ -139,15 +146,45 @@ class Rounds:
         the state as it was.
         """
         reached = self._go_on(state)
-        while reached.round_ < self.n_rounds and not self._stops(reached):
-            reached = self._round(reached, n_cells)
+        self.folder.note(n_exchanged=_n_values(reached.state))
+        while reached.round_ < self.n_rounds:
+            if self._prunes(reached):
+                reached = self._prune(reached)
+            elif self._stops(reached):
+                break
+            else:
+                reached = self._round(reached, n_cells)
             self._save(reached)
+        trained = reached.state
         if self._stops(reached):
             self.folder.note(stopped_early=reached.round_, kept_round=reached.kept)
             if reached.met:
                 self.folder.note(target_reached=reached.kept)
-            return reached.best
-        return reached.state
+            trained = reached.best
+        return self.session.kept.whole(trained)
+
+    def _prunes(self, reached: Reached) -> bool:
+        # Where training would stop before, there is nothing to wait for.
+        due = reached.round_ == self.prune_after or self._stops(reached)
+        return bool(self.prune_after) and due and not self.session.kept
+
+    def _prune(self, reached: Reached) -> Reached:
+        """From here on models before it are no longer candidates: they have all weights."""
+        state = reached.best if self._stops(reached) else reached.state
+        names = [name for name in weights_of(state, self.trained) if name not in self.unpruned]
+        kept = without_smallest(state, names, self.config.prune_share)
+        if self.strategy:
+            thin_momentum(self.strategy, self.trained, kept)
+        self.session.kept = kept
+        thin = kept.thin(state)
+        facts = {"round": reached.round_, **kept.facts(), "n_exchanged": _n_values(thin)}
+        self.folder.note(pruned=facts)
+        logger.info(
+            "after round %d: %.0f %% of the weights are pruned",
+            reached.round_,
+            100 * facts["share"],
+        )
+        return Reached(thin, reached.round_, target=reached.target)
 
     def _stops(self, reached: Reached) -> bool:
         return reached.met or bool(self.patience and reached.waited >= self.patience)
@@ -157,8 +194,8 @@ class Rounds:
 
         def make() -> TrainingRound:
             phase = self.phase if self.session.keeps_all() else self.of_some
-            content = {**self.content, **self.session.settings(), "phase": phase}
-            return self._make(reached.state, n_cells, **content)
+            how = {"kept": self.session.kept, **self.session.settings(), "phase": phase}
+            return self._make(reached.state, n_cells, **self.content, **how)
 
         try:
             phase, summed, reply = self.session.run(make, round_)
@@ -167,6 +204,8 @@ class Rounds:
             self.folder.metrics(round=round_, void=str(error))
             return replace(reached, round_=round_)
         trained = phase.step(round_, summed, reply)
+        if self.config.precision != "float32":
+            self.folder.note(float32_sites={"n": trained.n_float32, "of": trained.n_sites})
         self.folder.metrics(
             round=round_,
             n_sites=trained.n_sites,
@@ -187,10 +226,12 @@ class Rounds:
             "kept": reached.kept,
             "waited": reached.waited,
             "met": reached.met,
+            **self.session.kept.values,
         }
         momentum = momentum_of(self.strategy) if self.strategy else {}
         best = reached.best if self.patience or reached.met else {}
         arrays = {"trained": reached.state, "best": best, "momentum": momentum}
+        arrays |= self.session.kept.arrays
         self.checkpoint.save("rounds", values, arrays)
 
     def _go_on(self, state: State) -> Reached:
@@ -198,6 +239,7 @@ class Rounds:
         target = self.config.target_f1
         if kept is None:
             return Reached(state, target=target)
+        self.session.kept = Kept.received(kept, self.checkpoint.arrays("kept"))
         if self.strategy:
             restore_momentum(self.strategy, self.checkpoint.arrays("momentum"))
         self.folder.keep_rounds(kept["round"])
@@ -212,3 +254,8 @@ class Rounds:
             target,
             kept["met"],
         )
+
+
+def _n_values(state: State) -> int:
+    """Values that a site sends in a round."""
+    return sum(state[name].size for name in averaged_names(state))

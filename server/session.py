@@ -9,6 +9,7 @@ from flwr.app import Message
 from common.config import RunConfig
 from common.errors import SiteLost
 from common.fixed_values import Values
+from common.pruned import Kept
 from common.secure.by_name import coordinator_sum
 from common.session import session_name
 from server.federation import Federation
@@ -50,6 +51,8 @@ class Session:
         self._sums = coordinator_sum(config)
         self._fixed: Values = {}
         self._kept_in = -1
+        # Of the model that phases are asked with.
+        self.kept = Kept()
 
     def keep(self, fixed: Values) -> None:
         """Let the sites keep values that the phases to come name by their hash.
@@ -98,6 +101,11 @@ class Session:
         ``round_`` counts from 1 where a run sums the phase as often as it takes.
         """
         asked = {**(values or {}), **self.always}
+        if self.kept and "model" in content.get("arrays", {}):
+            arrays = content["arrays"]
+            asked |= self.kept.values
+            thin = {"model": self.kept.thin(arrays["model"])}
+            content["arrays"] = {**arrays, **thin, **self.kept.arrays}
 
         def make() -> SecureSum:
             return SecureSum(phase, values=asked, **content, **self.settings())

@@ -18,6 +18,7 @@ from flwr.app import Array, ArrayRecord, RecordDict
 
 from common.errors import WireError
 from common.panel import Panel
+from common.pruned import Kept
 from common.secure.backend import SumContext
 
 JSON = "json"
@@ -228,6 +229,16 @@ class Request:
     def arrays(self, group: str) -> dict[str, np.ndarray]:
         """A group of arrays; empty if there is none of that name."""
         return arrays_of(self._record, group)
+
+    @cached_property
+    def kept(self) -> Kept:
+        """Which weights of the model are kept."""
+        return Kept.received(self.values, self.arrays("kept"))
+
+    @property
+    def model(self) -> dict[str, np.ndarray]:
+        """The model in a message that carries one, with zeros where it is pruned."""
+        return self.kept.whole(self.arrays("model"))
 
     @cached_property
     def panel(self) -> Panel:

@@ -9,6 +9,7 @@ from flwr.app import Message
 
 from common.classification.validation import Validation, validation_of
 from common.models.state import State, moved
+from common.pruned import Kept
 from strategies.secure_sum import SecureSum, Summed
 
 
@@ -19,6 +20,7 @@ class TrainedRound:
     ``validation_loss`` is that of the model the round started with, the mean over validation cells
     of all sites; None if no site held any out. ``train_loss`` is the mean over training cells, and
     ``validation`` how good that model's answers are, of a classifier alone.
+    ``n_float32`` sites trained in float32 because their device has no bfloat16.
     """
 
     state: State
@@ -27,6 +29,7 @@ class TrainedRound:
     train_loss: float
     validation_loss: float | None
     validation: Validation | None = None
+    n_float32: int = 0
 
 
 class TrainingRound(SecureSum):
@@ -35,13 +38,15 @@ class TrainingRound(SecureSum):
     Parameters
     ----------
     state
-        The model that the sites start from.
+        The model that the sites start from; where it is pruned, of its kept values.
     n_cells
         Cells of all sites: each site scales its change of the model by its share of them.
     weighting
         ``"cells"``, or ``"sites"``, whose changes are not scaled: all count alike.
     phase
         In which sites train, with the fields of ``fit``.
+    kept
+        Which weights are kept.
     **content
         See :class:`~strategies.secure_sum.SecureSum`.
     """
@@ -53,10 +58,12 @@ class TrainingRound(SecureSum):
         *,
         weighting: str = "cells",
         phase: str = "fit",
+        kept: Kept | None = None,
         **content: Any,
     ):
-        values = {**content.pop("values", {}), "n_cells": n_cells}
-        super().__init__(phase, values=values, arrays={"model": state}, **content)
+        kept = kept or Kept()
+        values = {**content.pop("values", {}), "n_cells": n_cells, **kept.values}
+        super().__init__(phase, values=values, arrays={"model": state, **kept.arrays}, **content)
         self.state = state
         self.n_cells = n_cells
         self.weighting = weighting
@@ -87,4 +94,5 @@ class TrainingRound(SecureSum):
             float(summed.values["train_loss"]) / n_train,
             validation / n_validation if n_validation else None,
             validation_of(summed.values),
+            summed.count("n_float32"),
         )

@@ -77,6 +77,7 @@ COMMANDS = (
     "report",
     "join",
     "label",
+    "compare",
     "policy",
     "keys",
     "certs",

@@ -57,7 +57,7 @@ def test_nothing_is_trained_and_nothing_of_genes_is_summed(folder):
     phases = {line["phase"] for line in lines(folder / "second/ledger.jsonl")}
     corrected = {"describe", "identities", "offers", "reveal", "peaks", "latents", "remainders"}
     evaluated = {f"evaluation_{what}" for what in ("axes", "moments", "features", "probe")}
-    assert phases == {*corrected, "correct", *evaluated}
+    assert phases == {*corrected, "correct", *evaluated, "energy"}
     second = run_json(folder / "second")
     assert second["status"] == "finished"
     assert second["frozen"]["run"] == "7"

@@ -126,7 +126,8 @@ def test_two_unmasked_runs_are_found_to_be_the_same(runs, tmp_path):
     data = write_sites(tmp_path / "data", three_sites())
     again = Captured(tmp_path / "out", data, secure_sum="off")
     for key, words in runs["plain"].uploads.items():
-        if key[0] != "peaks":
+        # What the runs took is never the same.
+        if key[0] not in ("peaks", "energy"):
             np.testing.assert_array_equal(words, again.uploads[key])
 
 

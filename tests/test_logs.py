@@ -30,7 +30,9 @@ def test_every_phase_at_both_ends(tmp_path):
         assert begun.count("reveal") == ended.count("reveal") > 1
         assert {line["run"] for line in own} == {coordinator[0]["run"]}
         # Not how many cells were preprocessed, which the site's own terminal tells.
-        assert {line["event"] for line in own} == {"phase begins", "phase done"}
+        events = {line["event"] for line in own}
+        # Where the machine has no counters of power.
+        assert events - {"estimated"} == {"phase begins", "phase done"}
 
 
 def test_an_internal_fault_is_told_without_its_text(tmp_path, monkeypatch, caplog):

@@ -25,7 +25,7 @@ def test_a_pinned_run_with_signed_lists(tmp_path):
     assert done["status"] == "finished"
     logged = lines(tmp_path / "s" / "bern" / "outbox.jsonl")
     phases = [line["phase"] for line in logged]
-    assert phases.count("agree") == phases.count("reveal") == phases.count("moments") * 11
+    assert phases.count("agree") == phases.count("reveal") == phases.count("moments") * 12
     met = next(line for line in logged if line["phase"] == "offers")
     assert set(met["fingerprints"]) == set(NAMES)
     # Long-term keys are of the site; its log has none of their private halves.
@@ -139,8 +139,8 @@ def test_no_key_reaches_the_disk(tmp_path, monkeypatch):
 
     sites = pinned_sites(tmp_path / "s", NAMES)
     run(tmp_path / "out", list(sites.values()), tamper=keep)
-    # Per site two of the run, and two of each of its eleven sums and the one after.
-    assert len(secrets) == len(NAMES) * (2 + 2 * 12)
+    # Per site two of the run, and two of each of its twelve sums and the one after.
+    assert len(secrets) == len(NAMES) * (2 + 2 * 13)
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 20
     for secret in secrets:

@@ -7,11 +7,14 @@ import contextlib
 import os
 import socket
 import ssl
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from common.errors import ConfigError
+from common.carbon_file import read_carbon_hours
+from common.errors import ConfigError, InputError
 from common.node_config import NodeConfig
 from common.policy import SitePolicy
 from common.site_key import read_site_key
@@ -40,6 +43,12 @@ def check_site(node_config: dict[str, Any]) -> None:
     for key, folder in {**folders, "state-dir": policy.state_dir}.items():
         if folder:
             _writable(key, Path(folder).expanduser())
+    if node.carbon_file:
+        try:
+            read_carbon_hours(node.carbon_file).require_now(time.time())
+        except InputError as error:
+            # No reason to keep a site out of a run, and its hours may come later.
+            print(f"{error}. Until then the site works without them.", file=sys.stderr)
 
 
 def _writable(key: str, folder: Path) -> None:

@@ -1,21 +1,39 @@
 """energy: what the run took at the site so far, from its own log."""
 
-import json
+import logging
 from dataclasses import fields
+
+import numpy as np
 
 from client.outbox import Outbox
 from client.site import Site
+from common.carbon_totals import carbon_totals
 from common.energy import ESTIMATED, Energy
+from common.logs import facts
+from common.power import power_model
+from common.wire import PHASES
+from report.run_record import json_lines
 from strategies.records import Request
+
+logger = logging.getLogger("syncytium.site")
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Send four numbers for a sum over sites, and whether they are estimated."""
-    entries = []
-    for line in site.outbox_log.read_text().splitlines():
-        entry = json.loads(line)
-        if entry.get("run") == outbox.run and "energy" in entry:
-            entries.append(entry["energy"])
+    """Send four numbers of each phase for a sum over sites, and whether they are estimated."""
+    runs = {outbox.run, *request.values["earlier_runs"]}
+    lines = [line for line in json_lines(site.outbox_log) if line.get("run") in runs]
+    metered = [line for line in lines if "energy" in line and line.get("phase") in PHASES]
+    order = {phase: number for number, phase in enumerate(PHASES)}
     for field in fields(Energy):
-        outbox.masked(field.name, sum(entry[field.name] for entry in entries))
-    outbox.masked("n_estimated", int(any(entry["source"] == ESTIMATED for entry in entries)))
+        of_phase = np.zeros(len(PHASES))
+        for line in metered:
+            of_phase[order[line["phase"]]] += float(line["energy"].get(field.name, 0.0))
+        outbox.masked(field.name, of_phase)
+    estimated = any(line["energy"].get("source") == ESTIMATED for line in metered)
+    outbox.masked("n_estimated", int(estimated))
+    for name, value in carbon_totals(lines).items():
+        outbox.masked(name, value)
+    outbox.masked("n_unmetered", sum("energy" not in line for line in lines))
+    if why := power_model(site.output_dir).why_estimated:
+        outbox.local(why_estimated=why)
+        logger.info("CPU energy is estimated: %s", why, extra=facts(event="estimated", reason=why))

@@ -2,12 +2,15 @@
 
 import time
 
+from client.carbon import fewer_epochs
 from client.model import received_model
 from client.outbox import Outbox
+from client.precision import precision_at
 from client.site import Site
 from client.update import send_update
 from common.errors import InputError
 from common.gradient import cells_of_step, descent
+from common.models.pruned_weights import hold_zeros
 from common.models.state import change, state_of, vector_of
 from common.training import evaluation_loss, fit
 from strategies.records import Request
@@ -17,25 +20,28 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Contribute this site's share of the weighted mean change of the model, or of its gradient."""
     values, panel = request.values, request.panel
     model, preset, device = received_model(site, request)
-    training = preset.training
+    training = fewer_epochs(site, preset.training, outbox)
     matrix, split = site.matrix(panel), site.split(training.validation_share)
     n_train, n_validation = len(split.train), len(split.validation)
     if n_train < 2:
         raise InputError(f"{site.file.path}: {n_train} cells are left for training; give more")
     start = time.perf_counter()
     validation_loss = evaluation_loss(model, matrix, split.validation, training, device)
-    name, state = site.config.strategy_name, request.arrays("model")
+    # Of what the message has alone: nothing else is trained.
+    name, kept, sent = site.config.strategy_name, request.kept, request.arrays("model")
     drawn = {"round_": values["round"], "seed": site.config.seed}
+    how = {"device": device, "precision": precision_at(site, device, outbox)}
     if name == "fedsgd":
         rows = cells_of_step(split.train, training, values["n_cells"], **drawn)
-        made, train_loss = descent(model, matrix, rows, training, device=device, **drawn)
-        update = vector_of(made, state)
+        made, train_loss = descent(model, matrix, rows, training, **drawn, **how)
+        update = vector_of(kept.thin(made), sent)
     else:
         mu = site.config.proximal_mu if name == "fedprox" else 0.0
-        how = {"proximal_mu": mu, "device": device, **drawn}
-        train_loss = fit(model, matrix, split.train, training, **how)
-        made = state_of(model)
-        update = change(made, state)
+        hold_zeros(model, kept)
+        train_loss = fit(model, matrix, split.train, training, proximal_mu=mu, **drawn, **how)
+        state = state_of(model)
+        made = kept.thin({name: state[name] for name in sent})
+        update = change(made, sent)
     outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
     send_update(
         site,

@@ -8,9 +8,10 @@ from pydantic import TypeAdapter
 
 from common.config import RunConfig
 from common.errors import ConfigError
-from common.models.classifiers.build import shape_of
+from common.models.classifiers.build import exchanged_names, shape_of
 from common.models.classifiers.recipe import FROM_BUNDLE_JOINT, ClassifierTraining
 from common.models.classifiers.registry import CLASSIFIERS
+from common.pruned import prune_after
 
 Fitted = Literal["network", "linear", "trees"]
 # Settings of a run by what alone reads them.
@@ -33,6 +34,9 @@ class ClassifierPlan:
     fitted
         In rounds of training as a ``"network"``; a ``"linear"`` model at its one optimum; or as
         ``"trees"``.
+    trained
+        Parts of a network that are trained and exchanged; none, all are. A checkpoint's shape has
+        its own.
     """
 
     name: str
@@ -40,6 +44,7 @@ class ClassifierPlan:
     shape: Any
     training: ClassifierTraining
     fitted: Fitted
+    trained: tuple[str, ...] = ()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -63,7 +68,8 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
     Raises
     ------
     ConfigError
-        The classifier or its form is unknown, or a setting is none that it reads.
+        The classifier, its form or a part of it is unknown, a setting is none that it reads, or no
+        round is left after pruning.
     """
     name = config.classifier
     entry, shape = CLASSIFIERS.get(name), shape_of(name, config.classifier_form)
@@ -99,7 +105,12 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
             f"patience = {training.patience} with validation-share = 0: nothing tells when to "
             "stop; hold cells out, as validation-share = 0.1, or set patience = 0"
         )
-    return ClassifierPlan(name, config.classifier_form, shape, training, fitted)
+    trained = () if config.checkpoint else config.trained_parts or ()
+    if fitted == "network":
+        prune_after(config, training.rounds)
+        # Names are the same over any genes and classes.
+        exchanged_names(name, shape, 2, 2, trained)
+    return ClassifierPlan(name, config.classifier_form, shape, training, fitted, trained)
 
 
 def _require_read(config: RunConfig, fitted: Fitted) -> None:
@@ -110,7 +121,8 @@ def _require_read(config: RunConfig, fitted: Fitted) -> None:
     if fitted != "network" or config.strategy_name == "fedsgd":
         keys += OF_LOCAL_TRAINING
     if fitted != "network":
-        keys += ("batch_size", "strategy")
+        keys += ("batch_size", "strategy", "precision", "prune_share", "prune_round")
+        keys += ("trained_layers",)
     if fitted == "linear":
         keys += ("learning_rate", "patience")
     defaults = type(config).model_fields

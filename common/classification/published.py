@@ -57,6 +57,8 @@ class ClassifierCard:
         Share of the genes that a later site may lack.
     versions
         What made it.
+    pruned_share
+        Share of the weights that are zero because they were pruned.
     """
 
     run: str
@@ -67,6 +69,7 @@ class ClassifierCard:
     threshold: float
     max_padded: float
     versions: dict[str, str]
+    pruned_share: float = 0.0
 
 
 def publish(folder: Path, state: State, panel: Panel, card: ClassifierCard) -> str:
@@ -87,6 +90,7 @@ def publish(folder: Path, state: State, panel: Panel, card: ClassifierCard) -> s
         "threshold": card.threshold,
         "settings": {"max-padded": card.max_padded},
         "versions": card.versions,
+        **({"pruned_share": card.pruned_share} if card.pruned_share else {}),
     }
     return Bundle(state, panel, {}, said).save(folder, beside=beside)
 
@@ -159,4 +163,5 @@ def _plan(values: dict[str, Any]) -> ClassifierPlan:
         shape=shape_of(values["name"], values["form"]),
         training=TypeAdapter(ClassifierTraining).validate_python(values["training"]),
         fitted=values["fitted"],
+        trained=tuple(values.get("trained", ())),
     ).with_shape(values["shape"])

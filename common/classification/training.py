@@ -16,6 +16,7 @@ from common.mini_batches import epochs, seeded
 from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.recipe import ClassifierTraining
+from common.precision import FLOAT32, Precision
 from common.proximal import ProximalTerm
 from common.training import EVALUATION_CELLS, learning_rate_at
 
@@ -70,6 +71,7 @@ def fit_classifier(
     device: torch.device,
     balance: ClassBalance | None = None,
     proximal_mu: float = 0.0,
+    precision: Precision = FLOAT32,
 ) -> float:
     """Train ``model`` in place for one round's local epochs.
 
@@ -91,6 +93,8 @@ def fit_classifier(
         See :func:`class_balance`; none, every cell counts alike.
     proximal_mu
         FedProx's mu; see :class:`common.proximal.ProximalTerm`. The loss is told without the term.
+    precision
+        Of the steps; see :class:`common.precision.Precision`.
 
     Returns
     -------
@@ -118,7 +122,8 @@ def fit_classifier(
             loss_sum.zero_()
             for batch in mini_batches:
                 x_BG = _expression(matrix, batch, training).to(device, non_blocking=True)
-                terms = model.losses(x_BG, y[batch].to(device), balance, noise)
+                with precision.on(device):
+                    terms = model.losses(x_BG, y[batch].to(device), balance, noise)
                 loss = sum(terms.values())
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -141,6 +146,7 @@ def classifier_descent(
     seed: int,
     device: torch.device,
     balance: ClassBalance | None = None,
+    precision: Precision = FLOAT32,
 ) -> tuple[dict[str, np.ndarray], float]:
     """Minus the mean gradient of the loss over some training cells, and the loss.
 
@@ -155,7 +161,8 @@ def classifier_descent(
         x_BG = _expression(matrix, cells, training).to(device, non_blocking=True)
         return sum(model.losses(x_BG, y[cells].to(device), balance, noise).values())
 
-    return mean_descent(model, rows, loss_of, round_=round_, seed=seed, device=device)
+    how = {"round_": round_, "seed": seed, "device": device, "precision": precision}
+    return mean_descent(model, rows, loss_of, **how)
 
 
 @torch.no_grad()

@@ -32,7 +32,24 @@ def restore_model(preset: Preset, n_genes: int, state: State) -> nn.Module:
 
 def parameter_names(preset: Preset) -> list[str]:
     """What training changes by gradients; the rest of a state is buffers."""
+    parameters = _without_values(preset).named_parameters()
+    return [name for name, parameter in parameters if parameter.requires_grad]
+
+
+def exchanged_names(preset: Preset) -> list[str]:
+    """What of a state training changes, in its order: what a round sends."""
+    model = _without_values(preset)
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    state = model.state_dict()
+    return [n for n, value in state.items() if value.is_floating_point() and n not in frozen]
+
+
+def unpruned_names(preset: Preset) -> frozenset[str]:
+    """Weights that are never pruned."""
+    return MODELS.get(preset.model).unpruned
+
+
+def _without_values(preset: Preset) -> nn.Module:
     with torch.device("meta"):
         # The names are the same over any number of genes.
-        model = MODELS.get(preset.model)(1, preset.shape)
-    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        return MODELS.get(preset.model)(1, preset.shape)

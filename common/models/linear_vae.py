@@ -23,6 +23,9 @@ INITIAL_LOG_VAR = -4.0
 class LinearVAE(VAE):
     """:class:`~common.models.vae.VAE` with linear skip paths around encoder and decoder."""
 
+    # It holds the pooled axes, and its decoder is solved for anew after training.
+    unpruned = frozenset({"linear_mean.weight", "linear_decoder.weight"})
+
     def __init__(self, n_genes: int, shape: VAEShape):
         super().__init__(n_genes, shape)
         self.linear_mean = nn.Linear(n_genes, shape.latent_dim)

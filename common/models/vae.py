@@ -12,11 +12,13 @@ doi:10.1186/s13059-025-03684-9.
 import hashlib
 import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from common.models.registry import register_model
+from common.precision import in_float32
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,15 @@ NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
 
 @register_model("vae")
 class VAE(nn.Module):
-    """Encoder and decoder over ``n_genes`` genes; see :class:`VAEShape`."""
+    """Encoder and decoder over ``n_genes`` genes; see :class:`VAEShape`.
+
+    Attributes
+    ----------
+    unpruned
+        Weights that are never pruned.
+    """
+
+    unpruned: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, n_genes: int, shape: VAEShape):
         super().__init__()
@@ -124,5 +134,11 @@ class VAE(nn.Module):
             eps_BD = torch.randn(mean_BD.shape, generator=noise).to(mean_BD.device)
             z_BD = mean_BD + torch.exp(0.5 * log_var_BD) * eps_BD
         reconstruction = nn.functional.mse_loss(self.decode(z_BD), x_BG)
-        kl_B = 0.5 * (log_var_BD.exp() - log_var_BD - 1 + mean_BD.square()).sum(dim=1)
-        return reconstruction, kl_B.mean()
+        return reconstruction, kl_divergence(mean_BD, log_var_BD)
+
+
+@in_float32
+def kl_divergence(mean_BD: torch.Tensor, log_var_BD: torch.Tensor) -> torch.Tensor:
+    """KL(N(mean, exp(log_var)) || N(0, I)) in nats, summed over dimensions, mean over cells."""
+    kl_B = 0.5 * (log_var_BD.exp() - log_var_BD - 1 + mean_BD.square()).sum(dim=1)
+    return kl_B.mean()

@@ -147,6 +147,7 @@ bound.</p>
 <p>{{ rounds|length }}{% if run.n_rounds %} of {{ run.n_rounds }}{% endif %} rounds
 {%- if run.stopped_early %}: stopped early, since the validation loss no longer fell; the model
 after round {{ run.kept_round }} is kept{% endif %}.</p>
+{% for note in green_notes %}<p>{{ note }}.</p>{% endfor %}
 <svg class="chart" viewBox="0 0 {{ chart_width }} {{ chart_height }}" role="img"
 aria-label="{{ chart.alt }}">
 {% for tick in chart.y_ticks %}<line class="grid" x1="56"

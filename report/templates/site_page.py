@@ -29,6 +29,23 @@ reference:</strong> <ul>{% for name in unshifted %}<li>{{ name }}</li>{% endfor 
 count as zeros: {{ padded|join(", ") }}</div>
 {% endif %}
 </section>
+{% if carbon.said or carbon.faults %}<section aria-labelledby="carbon">
+<h2 id="carbon">Carbon-aware scheduling</h2>
+{% for text in carbon.said %}<p>{{ text }}</p>{% endfor %}
+{% for text in carbon.faults %}<div class="note warn"><strong>carbon-file was not used,</strong>
+and emissions are by the constant factor: {{ text }}.</div>{% endfor %}
+{% if carbon.rows %}<div class="scroll" tabindex="0" role="region" aria-label="Rounds that waited or
+trained less"><table>
+<caption>Until this page was made; of each round, the grid when its message came and while it
+worked</caption>
+<thead><tr><th scope="col">Phase</th><th scope="col" class="number">Round</th>
+<th scope="col">Done</th><th scope="col" class="number">At arrival</th>
+<th scope="col" class="number">At work</th><th scope="col">Effect</th></tr></thead>
+<tbody>{% for row in carbon.rows %}<tr><th scope="row">{{ row[0] }}</th>
+<td class="number">{{ row[1] }}</td><td>{{ row[2] }}</td><td class="number">{{ row[3] }}</td>
+<td class="number">{{ row[4] }}</td><td>{{ row[5] }}</td></tr>{% endfor %}</tbody>
+</table></div>{% endif %}
+</section>{% endif %}
 <section aria-labelledby="sent">
 <h2 id="sent">What left this site</h2>
 <p>{{ summary }}</p>

@@ -189,13 +189,14 @@ class Classify:
             return rounds_of(*shared).train()
         state = self._initial(panel, vocabulary, counts, asked)
         plan, size = self.plan, (len(panel.genes), len(counts))
-        exchanged, self.fixed = split_values(state, exchanged_names(plan.name, plan.shape, *size))
+        network = (plan.name, plan.shape, *size, plan.trained)
+        exchanged, self.fixed = split_values(state, exchanged_names(*network))
         self.session.keep(self.fixed)
         rounds = Rounds(
             self.session,
             self.config,
             plan.training,
-            trainable_names(plan.name, plan.shape, *size),
+            trainable_names(*network),
             self.folder,
             self.reached,
             phase="classifier_fit",
@@ -310,6 +311,7 @@ class Classify:
             threshold=threshold.value if threshold else 0.0,
             max_padded=self.config.max_padded,
             versions=self.folder.versions,
+            pruned_share=self.folder.entry("pruned", {}).get("share", 0.0),
         )
         digest = publish(self.folder.path / "bundle", state, panel, card)
         self.folder.note(bundle=digest)

@@ -18,7 +18,14 @@ from common.data.padding import allowed_padding
 from common.data.spelling import require_one_spelling
 from common.decoder_refit import solve
 from common.errors import InputError, SecureSumError
-from common.models.build import build_model, parameter_names, restore_model
+from common.fixed_values import digest_of_values, split_values
+from common.models.build import (
+    build_model,
+    exchanged_names,
+    parameter_names,
+    restore_model,
+    unpruned_names,
+)
 from common.models.state import State, state_of
 from common.panel import Panel
 from common.presets import Preset, preset_values, resolve
@@ -139,6 +146,8 @@ class Correct:
 
     def train(self, state: State, panel: Panel, n_cells: int) -> State:
         """The model after the rounds of training."""
+        exchanged, fixed = split_values(state, exchanged_names(self.preset))
+        self.session.keep(fixed)
         rounds = Rounds(
             self.session,
             self.config,
@@ -146,9 +155,13 @@ class Correct:
             parameter_names(self.preset),
             self.folder,
             self.reached,
-            content={"panel": panel},
+            unpruned=unpruned_names(self.preset),
+            content={"panel": panel, "values": {"fixed": digest_of_values(fixed)}},
         )
-        return rounds.train(state, n_cells)
+        trained = state | rounds.train(exchanged, n_cells)
+        # What comes then has all of the model: its decoder is refitted.
+        self.session.keep({})
+        return trained
 
     def shared_types(self, sites: list[SiteDescription]) -> tuple[list[str], list[str]]:
         """Cell types that are corrected together, and those that a site alone holds.
@@ -253,8 +266,10 @@ class Correct:
     ) -> int:
         """Publish the bundle and have every site write its corrected file; cells written."""
         versions = self.folder.versions
-        frozen = {"frozen": self.folder.entry("frozen", {})} if self.frozen else {}
-        card = card_of(self.config, self.preset, run=self.run_id, versions=versions, **frozen)
+        more = {"frozen": self.folder.entry("frozen", {})} if self.frozen else {}
+        if pruned := self.folder.entry("pruned", {}):
+            more["pruned_share"] = pruned["share"]
+        card = card_of(self.config, self.preset, run=self.run_id, versions=versions, **more)
         # A run that stopped in this phase has left one of its own.
         shutil.rmtree(self.folder.path / "bundle", ignore_errors=True)
         digest = Bundle(state, panel, references, card).save(self.folder.path / "bundle")

@@ -1,5 +1,6 @@
 """A classifier over a number of genes and the classes of a vocabulary."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from common.errors import ConfigError
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.registry import CLASSIFIERS
+from common.models.classifiers.trained_parts import train_only
 from common.models.state import State, load_state
 from common.registry import did_you_mean
 
@@ -40,37 +42,60 @@ def build_classifier(name: str, shape: Any, n_genes: int, n_classes: int, seed: 
 
 
 def restore_classifier(
-    name: str, shape: Any, n_genes: int, n_classes: int, state: State
+    name: str,
+    shape: Any,
+    n_genes: int,
+    n_classes: int,
+    state: State,
+    parts: Sequence[str] = (),
 ) -> Classifier:
     """A classifier on the CPU with the values of ``state``.
+
+    Parameters
+    ----------
+    parts
+        Those that are trained, by the beginning of their names; none, all are.
 
     Raises
     ------
     ConfigError
-        The name is unknown, or there are not two classes to tell apart.
+        The name or a part is unknown, or there are not two classes to tell apart.
     RuntimeError
         A name or a shape of the state does not fit.
     """
     _at_least_two(n_classes)
     # Without storage until the values come, as in common/models/build.py.
-    with torch.device("meta"):
-        model = _network(name)(n_genes, n_classes, shape)
+    model = _without_values(name, shape, n_genes, n_classes, ())
     load_state(model, state)
+    train_only(model, parts, name)
     return model
 
 
-def trainable_names(name: str, shape: Any, n_genes: int, n_classes: int) -> list[str]:
-    """What training changes by gradients; the rest of a state is buffers."""
-    with torch.device("meta"):
-        model = _network(name)(n_genes, n_classes, shape)
-    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+def trainable_names(
+    name: str, shape: Any, n_genes: int, n_classes: int, parts: Sequence[str] = ()
+) -> list[str]:
+    """What training changes by gradients; the rest of a state is buffers, or not trained."""
+    parameters = _without_values(name, shape, n_genes, n_classes, parts).named_parameters()
+    return [name for name, parameter in parameters if parameter.requires_grad]
 
 
-def exchanged_names(name: str, shape: Any, n_genes: int, n_classes: int) -> list[str]:
-    """What of a state training changes: the rest is the same at every site and in every round."""
+def exchanged_names(
+    name: str, shape: Any, n_genes: int, n_classes: int, parts: Sequence[str] = ()
+) -> list[str]:
+    """What of a state training changes: the rest is the same at every site and in every round.
+
+    ``parts`` are as in :func:`restore_classifier`, whose errors it raises.
+    """
+    return _without_values(name, shape, n_genes, n_classes, parts).exchanged_names()
+
+
+def _without_values(
+    name: str, shape: Any, n_genes: int, n_classes: int, parts: Sequence[str]
+) -> Classifier:
     with torch.device("meta"):
         model = _network(name)(n_genes, n_classes, shape)
-    return model.exchanged_names()
+    train_only(model, parts, name)
+    return model
 
 
 def _network(name: str) -> type[Classifier]:

@@ -8,13 +8,17 @@ arXiv:2404.06167.
 
 import torch
 
+from common.precision import in_float32
 
+
+@in_float32
 def cosine_graph(x_BG: torch.Tensor) -> torch.Tensor:
     """Cosine similarity of each two cells, without loops and negative edges, (n_cells, n_cells)."""
     unit_BG = torch.nn.functional.normalize(x_BG, dim=1)
     return _edges(unit_BG @ unit_BG.T)
 
 
+@in_float32
 def covariance_graph(x_BG: torch.Tensor) -> torch.Tensor:
     """Covariance over genes of each two cells, without loops and negative edges."""
     centred_BG = x_BG - x_BG.mean(dim=1, keepdim=True)
@@ -35,11 +39,13 @@ def laplacian(edges_BB: torch.Tensor) -> torch.Tensor:
     return torch.diag(joined_B.to(edges_BB.dtype)) - scale_B[:, None] * edges_BB * scale_B
 
 
+@in_float32
 def cut(z_BD: torch.Tensor, laplacian_BB: torch.Tensor) -> torch.Tensor:
     """tr(Z' L Z) / (n_cells d): small where cells that are joined lie together."""
     return (z_BD * (laplacian_BB @ z_BD)).sum() / z_BD.numel()
 
 
+@in_float32
 def orthogonality(z_BD: torch.Tensor) -> torch.Tensor:
     """||Z'Z / n_cells - I||^2 / d^2, without which all cells in one point would cut nothing."""
     n_cells, d = z_BD.shape

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from common.precision import in_float32
+
 
 @dataclass(frozen=True)
 class ClassBalance:
@@ -30,6 +32,7 @@ class ClassBalance:
         move = [v if v is None else v.to(device) for v in (self.weights, self.offsets)]
         return ClassBalance(*move)
 
+    @in_float32
     def cross_entropy(self, logits_BT: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
         """Weighted cross-entropy of the adjusted logits, in nats.
 

@@ -65,7 +65,9 @@ class ScDLCShape:
         "published": ScDLCShape(),
         "reduced": ScDLCShape(units=48, n_layers=1),
         "simplified": ScDLCShape(cell="none", dense=128, dropout=0.3),
+        # scFL-Green's, which leaves the widest layer as it is and saves almost nothing.
         "simplified-reduced": ScDLCShape(cell="none", dense=128, units=48, n_layers=1, dropout=0.3),
+        "simplified-halved": ScDLCShape(cell="none", dense=64, units=32, dropout=0.3),
     },
     training=ClassifierTraining(
         rounds=30,

@@ -27,6 +27,9 @@ from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.dilated_gate import DilatedGate
 from common.models.classifiers.recipe import ClassifierTraining
 from common.models.classifiers.registry import register_classifier
+from common.precision import in_float32
+
+softmax = in_float32(torch.softmax)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class ScSMDShape:
     "scsmd",
     forms={
         "published": ScSMDShape(),
+        # scFL-Green's, which leaves the widest layer as it is and saves almost nothing.
         "reduced": ScSMDShape(latent=48),
+        "halved": ScSMDShape(hidden=512, latent=32),
         "full": ScSMDShape(dilations=(2, 4, 6, 8), reconstruction=1.0, pairs=0.1),
     },
     training=ClassifierTraining(rounds=20, local_epochs=1, batch_size=32, learning_rate=1e-3),
@@ -115,11 +120,12 @@ class ScSMD(Classifier):
             error = nn.functional.mse_loss(self.decoder(self.encoder(seen_BG)), x_BG)
             terms["reconstruction"] = shape.reconstruction * error
         if shape.pairs:
-            alike = pairwise_loss(logits_BT.softmax(dim=1), shape.similar, shape.dissimilar)
+            alike = pairwise_loss(softmax(logits_BT, 1), shape.similar, shape.dissimilar)
             terms["pairs"] = shape.pairs * alike
         return terms
 
 
+@in_float32
 def pairwise_loss(p_BT: torch.Tensor, similar: float, dissimilar: float) -> torch.Tensor:
     """What is left between the pairs of a mini-batch and full agreement or none.
 

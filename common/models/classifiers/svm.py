@@ -22,6 +22,7 @@ from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.recipe import ClassifierTraining
 from common.models.classifiers.registry import register_classifier
+from common.precision import in_float32
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class SVM(Classifier):
         """Margins (n_cells, n_classes)."""
         return self.linear(x_BG)
 
+    @in_float32
     def label_losses(
         self, logits_BT: torch.Tensor, y_B: torch.Tensor, balance: ClassBalance
     ) -> dict[str, torch.Tensor]:

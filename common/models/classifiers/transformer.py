@@ -35,7 +35,7 @@ from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.gene_tokens import rank_genes, typical_expression
 from common.models.classifiers.recipe import FROM_BUNDLE, JOINT, ClassifierTraining
 from common.models.classifiers.registry import register_classifier
-from common.registry import did_you_mean
+from common.models.classifiers.trained_parts import train_only
 
 # Values of one layer's tokens that are held at a time where no gradient is kept: 16 MiB.
 VALUES_AT_ONCE = 2**22
@@ -85,6 +85,7 @@ class TransformerShape:
     forms={
         "published": TransformerShape(),
         "values": TransformerShape(values=True),
+        "reduced": TransformerShape(width=32, n_heads=2, feed_forward=64, max_tokens=128),
     },
     training=ClassifierTraining(
         rounds=6, local_epochs=1, batch_size=64, learning_rate=1e-3, schedule="cosine"
@@ -150,22 +151,7 @@ class Transformer(Classifier):
         if self.value is not None:
             # As small as what it is added to, or the gene would be lost in the sum.
             nn.init.normal_(self.value[2].weight, std=0.02)
-        self._freeze(shape.trained)
-
-    def _freeze(self, trained: tuple[str, ...]) -> None:
-        """Leave gradients to the named parts alone."""
-        if not trained:
-            return
-        names = [name for name, _ in self.named_parameters()]
-        for part in trained:
-            if not any(_within(name, part) for name in names):
-                layers = [f"layers.{i}" for i in range(len(self.layers))]
-                known = layers + sorted({n.partition(".")[0] for n in names} - {"layers"})
-                raise ConfigError(
-                    f"transformer has no part {part!r} to train: {did_you_mean(part, known)}"
-                )
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(any(_within(name, part) for part in trained))
+        train_only(self, shape.trained, "transformer")
 
     def take_moments(self, mean: np.ndarray, sd: np.ndarray) -> None:
         """Rank genes against :func:`~common.models.classifiers.gene_tokens.typical_expression`."""
@@ -232,7 +218,3 @@ class Transformer(Classifier):
         if self.pooler is None:
             return (h_BSW * weight_BS1).sum(dim=1) / weight_BS1.sum(dim=1).clamp_min(1)
         return torch.tanh(self.pooler(h_BSW[:, 0])) * weight_BS1[:, 0]
-
-
-def _within(name: str, part: str) -> bool:
-    return name == part or name.startswith(f"{part}.")
