@@ -5,6 +5,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from common.comparison.schedule import blocks, seed_of
 from common.comparison.work import require_whole_steps
 from common.errors import ConfigError, RunError, SyncytiumError
 from common.machine import machine
+from common.power import POWER, power_model
 from report.compared_run import QUALITY, figures_of_run
 
 FILE = "compare.json"
 RUNS, WARM_UP = "runs", "warm-up"
 # What a comparison leaves that was cut before its first run was done.
-CUT = {WARM_UP, "flower.log"}
+CUT = {WARM_UP, "flower.log", POWER}
 SAME_MACHINE = ("name", "cpu", "n_threads")
 # Runs a method with these settings in a folder; returns its ``run.json``.
 RunOnce = Callable[[dict[str, Any], Path], dict[str, Any]]
@@ -74,9 +76,10 @@ class ComparedRuns:
             "runs": [],
         }
         earlier = self._earlier(resume)
+        self.record["power"] = json.loads(json.dumps(asdict(power_model(out))))
         if earlier:
             self._require_same(earlier)
-            kept = ("runs", "warm_ups", "versions", "power")
+            kept = ("runs", "warm_ups", "versions")
             self.record |= {key: earlier[key] for key in kept if key in earlier}
         done = {(run["repeat"], run["method"]) for run in self.record["runs"]}
         self.to_do = [
@@ -112,9 +115,10 @@ class ComparedRuns:
             ) from None
 
     def _require_same(self, earlier: dict[str, Any]) -> None:
-        """All but the repeats, of which there may be more."""
+        """All but the repeats, of which there may be more; the power is of the same counters."""
         now = json.loads(json.dumps(self.record))
-        pairs = {key: (earlier[key], now[key]) for key in self.plan.values if key != "repeats"}
+        same = ("power", *(key for key in self.plan.values if key != "repeats"))
+        pairs = {key: (earlier[key], now[key]) for key in same}
         for key in SAME_MACHINE:
             pairs[f"machine's {key}"] = earlier["machine"][key], now["machine"][key]
         for key, (before, after) in pairs.items():
@@ -189,7 +193,7 @@ class ComparedRuns:
                 "the same command with --resume goes on with it"
             ) from error
         seconds = time.monotonic() - start
-        self._note_origin(folder, result)
+        self._note_versions(result)
         figures = figures_of_run(folder, result)
         passes = self.plan.works[name].passes(figures["rounds"], figures["n_train"])
         return {
@@ -203,17 +207,14 @@ class ComparedRuns:
             **figures,
         }
 
-    def _note_origin(self, folder: Path, result: dict[str, Any]) -> None:
-        """Versions and the machine's power, of the first run; a later one must have the same."""
+    def _note_versions(self, result: dict[str, Any]) -> None:
+        """Of the first run; a later one must have the same."""
         versions = result.get("versions", {})
         if (before := self.record.setdefault("versions", versions)) != versions:
             raise ConfigError(
                 f"the comparison in {self.out} was begun with other versions: "
                 f"{_difference(before, versions)}; resume it with those, or begin anew"
             )
-        power = folder / "power.json"
-        if "power" not in self.record and power.exists():
-            self.record["power"] = json.loads(power.read_text())
 
     def _write(self) -> None:
         partial = self.out / f".{FILE}.part"

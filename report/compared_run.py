@@ -12,6 +12,7 @@ from report.run_record import json_lines
 VERSIONS = ("decoded", "residual")
 # What methods are compared by, and its name in words.
 QUALITY = {"classify": ("macro_f1", "macro-F1"), "correct": ("score", "score of the correction")}
+PARTLY = f"partly {ESTIMATED}"
 PARTS = ("cpu_kwh", "gpu_kwh", "ram_kwh")
 # Of which cells it is.
 CELLS = {"classify": "on test cells", "correct": "of all sites' cells"}
@@ -71,6 +72,8 @@ def _quality(folder: Path, run: dict[str, Any]) -> tuple[dict[str, float] | None
 def _energy(energy: dict[str, Any]) -> dict[str, Any]:
     """Of sites and coordinator together: of one alone it would be no method's."""
     sites = energy.get("sites", {"known": False, "reason": "the run tells no energy"})
+    if unmetered := sites.get("n_unmetered"):
+        return {"known": False, "reason": f"{unmetered} replies of sites were not metered"}
     if not sites.get("known") or "coordinator" not in energy:
         return {"known": False, "reason": sites.get("reason") or "the coordinator's is not known"}
     parts = {"sites": sites, "coordinator": energy["coordinator"]}
@@ -79,14 +82,14 @@ def _energy(energy: dict[str, Any]) -> dict[str, Any]:
         "known": True,
         "kwh": sum(part["kwh"] for part in parts.values()),
         "kg": sum(part["kg"] for part in parts.values()),
-        "source": sources.pop() if len(sources) == 1 else joint_source(sources),
+        "source": joint_source(sources),
         **{key: sum(part[key] for part in parts.values()) for key in PARTS},
         **{name: {key: part[key] for key in ("kwh", "kg")} for name, part in parts.items()},
     }
 
 
 def joint_source(sources: set[str]) -> str:
-    """What figures of several sources are, in a word or two."""
+    """What figures of several sources are together."""
     if sources == {MEASURED}:
         return MEASURED
-    return ESTIMATED if sources == {ESTIMATED} else f"partly {ESTIMATED}"
+    return ESTIMATED if sources == {ESTIMATED} else PARTLY

@@ -93,7 +93,10 @@ def _at(record: Mapping[str, Any], method: Mapping[str, Any], unit: Unit) -> tup
 def _dress(axes: Any, record: Mapping[str, Any], colours: Mapping[str, str], unit: Unit) -> None:
     _, title = QUALITY[record["task"]]
     what = source(record["results"])
-    axes.set_xlabel(f"Energy of a run, {unit.name} ({what})", color=colours["soft"])
+    energy = f"Energy of a run, {unit.name}"
+    # On one line a narrow drawing has no room for more.
+    apart = " " if len(what) < 20 else "\n"
+    axes.set_xlabel(f"{energy}{apart}({what})", color=colours["soft"])
     name = f"{title[0].upper()}{title[1:]}"
     axes.set_ylabel(f"{name}, {CELLS[record['task']]}", color=colours["soft"])
     axes.tick_params(colors=colours["soft"], length=0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.comparison.results import BEATEN, NOT_REACHED
-from report.compared_run import joint_source
+from report.compared_run import PARTLY, joint_source
+from report.energy import how as of_source
 
 Figures = Mapping[str, Mapping[str, float]]
 NONE = "–"
@@ -111,10 +112,15 @@ def verdict(method: Mapping[str, Any]) -> str:
     return method["verdict"]
 
 
+def how(source: str) -> str:
+    """How figures came about."""
+    return source if source == PARTLY else of_source(source)
+
+
 def source(results: Mapping[str, Any]) -> str:
     """Whether energy was measured or estimated; "" where none is known."""
     sources = set(results["sources"])
-    return "" if not sources else sources.pop() if len(sources) == 1 else joint_source(sources)
+    return how(joint_source(sources)) if sources else ""
 
 
 def floor_text(results: Mapping[str, Any], reference: str) -> str:

@@ -1,5 +1,6 @@
 """A comparison as a table for a terminal of 80 columns."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ from report.comparison_rows import (
     verdict,
 )
 
+# Characters of a mean and half its interval.
+COLUMN = 13
+
 
 def comparison_table(record: Mapping[str, Any]) -> Table:
     """A row per method: quality, energy, emissions, EAPS and what becomes of it.
@@ -36,7 +40,7 @@ def comparison_table(record: Mapping[str, Any]) -> Table:
     """
     found, classifies = record["results"], record["task"] == "classify"
     kwh, kg = (unit_of(means(found, key), units) for key, units in (("kwh", KWH), ("kg", KG)))
-    energy = f"\n{source(found)}" if source(found) else ""
+    energy = "".join(f"\n{line}" for line in textwrap.wrap(source(found), COLUMN))
     table = Table(
         title=f"{len(found['methods'])} methods, {record['repeats']} runs of each",
         title_style="bold",

@@ -56,7 +56,6 @@ def made_up(
     _json(out / "federated_evaluation.json", {"evaluated": True, "scores": scores})
     lines = (json.dumps({"round": number + 1}) for number in range(rounds))
     (out / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    _json(out / "power.json", {"machine": "here", "thread_watts": 4.0})
     return run
 
 

@@ -26,7 +26,7 @@ def fit_fields(change, n_train: int = N_CELLS) -> dict:
     """What a site contributes that has changed the model by ``change``."""
     share = n_train / N_CELLS
     counts = {"n_train": n_train, "n_validation": 0}
-    losses = {"train_loss": 0.5 * n_train, "validation_loss": 0.0}
+    losses = {"train_loss": 0.5 * n_train, "validation_loss": 0.0, "n_float32": 0.0}
     return {**counts, "update": share * np.asarray(change, dtype=np.float64), **losses}
 
 

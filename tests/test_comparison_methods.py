@@ -136,6 +136,23 @@ def test_small_batch_of_a_correction():
     assert found.works["small-batch"] == Work("steps", 200, 0, 1024, 0)
 
 
+@pytest.mark.parametrize(
+    ("base", "own"),
+    [
+        ({"task": "classify"}, {"classifier-form": "reduced"}),
+        ({"task": "classify", "classifier-form": "published"}, {"classifier-form": "reduced"}),
+        (
+            {"task": "classify", "classifier-form": "simplified"},
+            {"classifier-form": "simplified-reduced"},
+        ),
+        ({"task": "correct"}, {"vae-form": "reduced"}),
+        ({}, {"vae-form": "reduced"}),
+    ],
+)
+def test_reduced_is_smaller_and_of_the_same_design(base, own):
+    assert METHODS["reduced"].own(base) == own
+
+
 def test_a_linear_classifier_has_no_batch():
     with pytest.raises(ConfigError, match="method small-batch: classifier = logistic is brought"):
         plan("baseline,small-batch", {"classifier": "logistic", "rounds": 0})

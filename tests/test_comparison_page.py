@@ -89,6 +89,11 @@ def test_a_comparison_without_any_energy_has_no_drawing(tmp_path):
     assert "There is no drawing" in (folder / "report.html").read_text()
 
 
+def page_of(record, folder):
+    write_comparison(record, folder)
+    return " ".join((folder / "report.html").read_text().split())
+
+
 def table_rows(folder):
     with (folder / "compare.csv").open() as file:
         return list(csv.DictReader(file))
@@ -162,8 +167,10 @@ def test_measured_figures_are_called_so(tmp_path):
         return typical(values, number) | {"source": "measured"}
 
     record = compared(tmp_path / "out", measured)
-    assert "<!-- Energy of a run, Wh (measured)" in chart(record).decode()
-    assert "estimated" not in table_of(record)
+    assert "<!-- (CPU measured, memory estimated)" in chart(record).decode()
+    shown = [line.split() for line in table_of(record).splitlines()]
+    assert ["CPU", "measured,"] * 2 in [line[-4:] for line in shown]
+    assert "Energy, Wh (CPU measured, memory estimated)" in page_of(record, tmp_path / "out")
     mixed = {**record, "results": {**record["results"], "sources": ["estimated", "measured"]}}
     assert "(partly estimated)" in chart(mixed).decode()
 

@@ -168,6 +168,20 @@ def test_energy_that_one_run_does_not_know_is_no_figure_of_its_method(tmp_path):
     assert run["energy"] == {"known": False, "reason": "site-2 was lost"}
 
 
+def test_sites_that_were_not_metered_in_full(tmp_path):
+    def in_part(values, out):
+        result = fake(values, out)
+        if method_of(values) == "narrow-ring":
+            result["energy"]["sites"]["n_unmetered"] = 4
+        return result
+
+    fake = Fake(typical)
+    record = compare(tmp_path / "out", in_part)
+    method = record["results"]["methods"]["narrow-ring"]
+    assert method["verdict"] == "energy not known"
+    assert method["not_known"] == ["4 replies of sites were not metered"]
+
+
 def test_a_run_that_was_not_scored(tmp_path):
     def unscored(values, out):
         result = fake(values, out)
@@ -189,6 +203,7 @@ def test_measured_and_estimated_energy(tmp_path):
 
     record = compare(tmp_path / "out", Fake(source))
     assert record["results"]["sources"] == ["estimated", "measured"]
+    assert record["power"]["thread_watts"] > 0
 
 
 def failing_at(n, error):

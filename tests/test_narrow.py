@@ -142,6 +142,7 @@ def fit_fields(update):
         "update": update,
         "train_loss": 1e9 + 0.25,
         "validation_loss": -1.5,
+        "n_float32": 0.0,
     }
 
 
@@ -151,7 +152,7 @@ def test_narrow_integer_and_wide_fields_share_a_vector(n):
     sites = [fit_fields(rng.uniform(-BOUND, BOUND, n)) for _ in range(3)]
     packed = [pack("fit", site, 3, {"update": 0.5}, ring_bits=32) for site in sites]
     # Counts of one word, losses of two.
-    assert len(packed[0][0]) == 2 + math.ceil(n / 2) + 4
+    assert len(packed[0][0]) == 3 + math.ceil(n / 2) + 4
     total = unpack("fit", add([vector for vector, _ in packed]), packed[0][1], 3, ring_bits=32)
     step = 2.0 ** -NarrowPoint(BOUND, 3).fraction_bits
     expected = sum(site["update"] for site in sites) / 2

@@ -138,7 +138,9 @@ def test_every_phase_is_seen(run):
     summed = [n for n, phase in PHASES.items() if phase.masked() and n not in OPTIONAL]
     assert len(sums) == 3 * (len(summed) + 2)
     assert seen.count("reveal") == len(sums)
-    assert len(seen) == 2 * len(sums) + 3 * len(("identities", "offers", "describe"))
+    assert len(seen) == 2 * len(sums) + 3 * len(
+        ("identities", "offers", "describe", "fixed_values")
+    )
 
 
 def test_every_value_and_array_is_declared(run):

@@ -1,7 +1,7 @@
 """The methods that a comparison knows by name, and how others are written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,14 +31,28 @@ class Method:
     name
         Of the method.
     values
-        Its own settings.
+        Its own settings; or what makes them of those that it changes.
     batch_share
         Its cells per step, as a share of those that the run has without it.
     """
 
     name: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] | Callable[[Mapping[str, Any]], dict[str, Any]] = field(
+        default_factory=dict
+    )
     batch_share: float = 1.0
+
+    def own(self, base: Mapping[str, Any]) -> dict[str, Any]:
+        """Its own settings, as a change of ``base``."""
+        return self.values(base) if callable(self.values) else dict(self.values)
+
+
+def _reduced(base: Mapping[str, Any]) -> dict[str, Any]:
+    """The smaller network of the same design."""
+    if base.get("task", "correct") == "correct":
+        return {"vae-form": "reduced"}
+    form = base.get("classifier-form", "published")
+    return {"classifier-form": "reduced" if form == "published" else f"{form}-reduced"}
 
 
 METHODS = {
@@ -47,7 +61,7 @@ METHODS = {
         Method("baseline"),
         Method("small-batch", batch_share=0.5),
         Method("mixed-precision", {"precision": "bf16"}),
-        Method("reduced", {"classifier-form": "reduced"}),
+        Method("reduced", _reduced),
         Method("pruned", {"prune-share": 0.5}),
         Method("narrow-ring", {"ring-bits": 32}),
         Method("early-stopping", {"patience": 10}),

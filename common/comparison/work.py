@@ -106,7 +106,7 @@ def settings_of(
     ConfigError
         A setting is unknown or does not fit; it names the method.
     """
-    where, own = f"method {method.name}", dict(method.values)
+    where, own = f"method {method.name}", method.own(base)
     if target and (ends := [key for key in ENDS if key in own]):
         raise ConfigError(
             f"{where}: {', '.join(ends)} would end it elsewhere than at --target-f1; leave the "

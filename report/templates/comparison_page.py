@@ -129,9 +129,9 @@ lengthens it. Simulated sites share their machine's memory, which the coordinato
 </table></div>
 <p class="small soft">On {{ record.machine.name }}: {{ record.machine.cpu }},
 {{ record.machine.n_threads }} threads, {{ record.machine.memory_bytes|bytes }} of memory,
-{{ record.machine.system }}{% if record.power %}; power model:
-{% for key, value in record.power.items() %}{{ key }} {{ value }}{{ ", " if not loop.last }}
-{%- endfor %}{% endif %}. Versions:
+{{ record.machine.system }}. Power: {{ record.power.thread_watts|score2 }} W of a busy thread,
+{{ record.power.ram_watts|score2 }} W of memory{% if record.power.why_estimated %};
+{{ record.power.why_estimated }}{% endif %}. Versions:
 {% for key, value in record.versions.items() %}{{ key }} {{ value }}{{ ", " if not loop.last }}
 {%- endfor %}. Every run has its own folder with a page; every figure is in
 <code>compare.json</code>, a row per run in <code>compare.csv</code>.</p>
