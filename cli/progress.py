@@ -29,10 +29,12 @@ PHASES = {
     "marker_genes": "genes that tell classes apart",
     "fixed_values": "sending what training does not change",
     "classifier_fit": "training",
+    "classifier_fit_of_some": "training",
     "linear_gradient": "training",
     "bin_counts": "choosing bins of expression",
     "tree_sums": "growing trees",
     "bagged_trees": "growing trees",
+    "validation": "scoring on validation cells",
     "temperature": "calibrating",
     "confidences": "a threshold for unknown",
     "held_out": "scoring on test cells",
@@ -43,7 +45,14 @@ PHASES = {
 }
 
 # Of these a run has many rounds.
-TRAINING = ("fit", "classifier_fit", "linear_gradient", "tree_sums", "bagged_trees")
+TRAINING = (
+    "fit",
+    "classifier_fit",
+    "classifier_fit_of_some",
+    "linear_gradient",
+    "tree_sums",
+    "bagged_trees",
+)
 
 
 class _Lines:

@@ -47,6 +47,13 @@ def _classified(result: dict[str, Any], out: Path, screen: Console) -> None:
     _lost(result, screen)
     if not result.get("converged", True):
         screen.print("[yellow]the optimum was not reached: raise rounds[/]")
+    if (found := result.get("validation")) is not None:
+        screen.print(
+            f"[cyan]validation[/] accuracy {found['accuracy']:.3f}, macro-F1 "
+            f"{found['macro_f1']:.3f}"
+        )
+    if "target_reached" in result:
+        screen.print(_target(result))
     for key, what in (("merged_labels", "in other"), ("left_out_labels", "left out")):
         for label in result.get(key, []):
             screen.print(f"[yellow]{what}[/] {escape(label)}: too few sites hold it")
@@ -54,6 +61,17 @@ def _classified(result: dict[str, Any], out: Path, screen: Console) -> None:
         for sentence in classification.summary(scores):
             screen.print(f"[{'cyan' if scores['evaluated'] else 'yellow'}]test[/] {sentence}")
     screen.print(f"classifier, genes, classes: {shown(out / 'bundle')}", markup=False)
+
+
+def _target(result: dict[str, Any]) -> str:
+    """Whether the macro-F1 that the run sought was reached, and when."""
+    target, reached = result["config"]["target-f1"], result["target_reached"]
+    if reached is None:
+        return f"[yellow]target[/] macro-F1 {target:g} on validation cells was not reached"
+    return (
+        f"[cyan]target[/] macro-F1 {target:g} on validation cells was reached by the model after "
+        f"round {reached}"
+    )
 
 
 def _corrected(result: dict[str, Any], out: Path, screen: Console) -> None:

@@ -19,9 +19,9 @@ def device_of(site: Site) -> torch.device:
 
 
 def received_plan(site: Site, request: Request) -> ClassifierPlan:
-    """The run's; a checkpoint's shape is the coordinator's to tell."""
+    """The run's; a checkpoint's shape, or a bundle's, is the coordinator's to tell."""
     plan = classifier_plan(site.config)
-    return plan.with_shape(request.values["shape"]) if site.config.checkpoint else plan
+    return plan.with_shape(request.values["shape"]) if site.config.goes_on else plan
 
 
 def received_state(site: Site, request: Request) -> State:

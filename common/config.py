@@ -141,7 +141,7 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
     def strategy_name(self) -> StrategyName:
         """The strategy of the run; its preset's or its classifier's where it names none."""
         if self.task == "classify":
-            return self.strategy or (OF_CHECKPOINT if self.checkpoint else OF_CLASSIFIER)
+            return self.strategy or (OF_CHECKPOINT if self.goes_on else OF_CLASSIFIER)
         return self.strategy or OF_PRESET[self.preset]
 
     def other_tasks(self) -> dict[str, Any]:
@@ -230,6 +230,12 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
             faults.append(
                 "strategy = fedsgd: batch norm in preset = fedscgen sees the cells of one site "
                 "alone, so that no step is one on all cells; take fedavg, or preset = default"
+            )
+        if self.target_f1 and self.on_site_error == "continue" and self.secure_sum != "off":
+            faults.append(
+                f"target-f1 = {self.target_f1:g} with on-site-error = continue: beside earlier "
+                "sums those by class over fewer sites would show a lost site's cells; set "
+                "on-site-error = wait or stop, or leave target-f1 out"
             )
         if self.forest == "bagging" and self.secure_sum != "off":
             faults.append(

@@ -26,6 +26,18 @@ class ClassifySettings(Settings):
     test_share: float = Field(
         0.2, ge=0, lt=1, description="of the same: held out to score the final model alone"
     )
+    target_f1: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="stop at the first model with this macro-F1 on the validation cells of all "
+        "sites; 0 = none",
+    )
+    start_from: str = Field(
+        "",
+        description="absolute path of a bundle of classify at the coordinator to train on from: "
+        "its genes, classes and values; '' = from scratch. docs/fine-tuning.md",
+    )
     rare_labels: Literal["other", "leave-out", "refuse"] = Field(
         "other", description="a label of too few sites: merge it into other, leave it out, refuse"
     )
@@ -74,6 +86,11 @@ class ClassifySettings(Settings):
     )
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the network's shape is that of what the run starts from."""
+        return bool(self.checkpoint or self.start_from)
+
+    @property
     def trained_parts(self) -> tuple[str, ...] | None:
         """Of a checkpoint: parts to train, none for all of it; None for its own choice."""
         parts = tuple(part.strip() for part in self.trained_layers.split(",") if part.strip())
@@ -106,6 +123,11 @@ class ClassifySettings(Settings):
             raise ValueError(
                 f"validation-share = {self.validation_share:g} and test-share = "
                 f"{self.test_share:g} leave no cell to train: lower one of them"
+            )
+        if self.target_f1 and not self.validation_share:
+            raise ValueError(
+                f"target-f1 = {self.target_f1:g} with validation-share = 0: nothing tells when it "
+                "is reached; hold cells out, as validation-share = 0.1, or leave target-f1 out"
             )
         for key, value in (
             ("logit-adjustment", self.logit_adjustment),

@@ -7,6 +7,29 @@ MAX_LOG1P = 10.0
 MAX_SLOPE = 2.0**7
 MAX_LOSS = 1e6 * MAX_CELLS
 
+_BY_CLASS = {
+    "n_true": Masked("validation cells", "classes", integer=True),
+    "n_named": Masked("answers that name the class", "classes", integer=True),
+    "n_right": Masked("validation cells that are answered rightly", "classes", integer=True),
+}
+_FIT = {
+    "n_train": Masked("training cells", "", integer=True),
+    "n_validation": Masked("validation cells", "", integer=True),
+    "update": Masked(
+        "share of training cells, or 1, x change of the model's values, without those that "
+        "no training changes or that are pruned; with strategy = fedsgd x minus the "
+        "gradient of the loss over a share of its training cells, at least 64 or all",
+        "values",
+        2.0**12,
+        narrow_bound=2.0**6,
+    ),
+    "train_loss": Masked("training cells x loss", "", MAX_LOSS, wide=True),
+    "validation_loss": Masked("validation cells x loss", "", MAX_LOSS, wide=True),
+    "n_float32": Masked(
+        "1 if it trained in float32 since its device has no bfloat16", "", integer=True
+    ),
+}
+
 # Sums by class or by gene over other sites than an earlier sum of the run would show a lost site's
 # numbers of cells by class, or its moments.
 CLASSIFICATION = {
@@ -38,25 +61,15 @@ CLASSIFICATION = {
         may_lose=False,
     ),
     "classifier_fit": Phase(
-        "training of a classifier's network",
-        {
-            "n_train": Masked("training cells", "", integer=True),
-            "n_validation": Masked("validation cells", "", integer=True),
-            "update": Masked(
-                "share of training cells, or 1, x change of the model's values, without those that "
-                "no training changes or that are pruned; with strategy = fedsgd x minus the "
-                "gradient of the loss over a share of its training cells, at least 64 or all",
-                "values",
-                2.0**12,
-                narrow_bound=2.0**6,
-            ),
-            "train_loss": Masked("training cells x loss", "", MAX_LOSS, wide=True),
-            "validation_loss": Masked("validation cells x loss", "", MAX_LOSS, wide=True),
-            "n_right": Masked("validation cells that it answers rightly", "", integer=True),
-            "n_float32": Masked(
-                "1 if it trained in float32 since its device has no bfloat16", "", integer=True
-            ),
-        },
+        "training of a classifier's network, whose start is validated",
+        {**_FIT, **_BY_CLASS},
+        train=True,
+        times=0,
+        may_lose=False,
+    ),
+    "classifier_fit_of_some": Phase(
+        "the same where a site may be lost, or is: sums by class would show its cells",
+        _FIT,
         train=True,
         times=0,
     ),
@@ -66,6 +79,7 @@ CLASSIFICATION = {
             "n_train": Masked("training cells", "", integer=True),
             "loss": Masked("sum of the loss over training cells", "", MAX_LOSS, wide=True),
             "gradient": Masked("its gradient", "values", MAX_SLOPE * MAX_CELLS),
+            **_BY_CLASS,
         },
         train=True,
         times=0,
@@ -84,6 +98,7 @@ CLASSIFICATION = {
             ),
             "n_validation": Masked("validation cells", "", integer=True),
             "validation_loss": Masked("validation cells x loss", "", MAX_LOSS, wide=True),
+            **_BY_CLASS,
         },
         train=True,
         times=0,
@@ -98,9 +113,15 @@ CLASSIFICATION = {
             ),
             "n_validation": Masked("validation cells", "", integer=True),
             "validation_loss": Masked("validation cells x loss", "", MAX_LOSS, wide=True),
+            **_BY_CLASS,
         },
         train=True,
         times=0,
+    ),
+    "validation": Phase(
+        "how good the final classifier is on validation cells",
+        _BY_CLASS,
+        may_lose=False,
     ),
     "temperature": Phase(
         "at which temperature validation cells are classified as surely as rightly",

@@ -224,6 +224,8 @@ def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str
     if "n_train" in run:
         facts.append(("Training cells", f"{run['n_train']:,}"))
         facts.append(("Classes", f"{len(run['classes'])}"))
+    if "validation" in run:
+        facts.append(("Macro-F1, validation", f"{run['validation']['macro_f1']:.3f}"))
     if "n_genes" in run:
         facts.append(("Genes", f"{run['n_genes']:,}"))
     if rounds:

@@ -52,6 +52,6 @@ def _classifier(config: RunConfig) -> dict[str, Any]:
 
     plan = classifier_plan(config)
     values = plan.values
-    # A checkpoint's shape is its own.
-    shape = {"form": plan.form, **values["shape"]} if not config.checkpoint else {}
+    # A checkpoint's shape is its own, and a bundle's.
+    shape = {"form": plan.form, **values["shape"]} if not config.goes_on else {}
     return {"classifier": plan.name, **shape, **values["training"]}

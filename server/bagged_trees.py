@@ -12,7 +12,7 @@ from common.boosting.forest import Forest
 from common.boosting.forest_state import state_of_forest
 from common.boosting.grower import Grower
 from common.models.state import State
-from server.trees import TreeRounds, sent_edges, validation_loss
+from server.trees import TreeRounds, sent_edges, validated_in
 from strategies.bagged_round import BaggedRound
 
 
@@ -28,12 +28,12 @@ class BaggedTreeRounds(TreeRounds):
             phase, summed, _ = self.session.run(
                 partial(self._round, forest, edges), forest.n_rounds + 1
             )
-            loss = validation_loss(summed)
-            best, best_loss, stop = self.best_of(forest.n_rounds, loss, best, best_loss)
+            validated = validated_in(summed)
+            best, best_loss, stop = self.best_of(forest.n_rounds, validated, best, best_loss)
             if stop:
                 return state_of_forest(forest.rounds(0, best))
             forest = bagged(forest, phase.trees(forest))
-            self._tell(forest.n_rounds, summed.n_sites, loss, time.monotonic() - began)
+            self._tell(forest.n_rounds, summed.n_sites, validated, time.monotonic() - began)
             self._save(forest, best, best_loss)
         return state_of_forest(forest)
 

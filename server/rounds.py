@@ -3,12 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from common.classification.validation import Validation
 from common.config import RunConfig
 from common.errors import UpdateError
 from common.models.state import State, averaged_names
@@ -48,6 +49,10 @@ class Reached:
         The model with the lowest validation loss, that loss, and after which round it was.
     waited
         Rounds since without a lower one.
+    target
+        Macro-F1 on validation cells of the model that is sought; 0, none is.
+    met
+        ``best`` has it.
     """
 
     state: State
@@ -56,16 +61,26 @@ class Reached:
     best_loss: float = np.inf
     kept: int = 0
     waited: int = 0
+    target: float = 0.0
+    met: bool = False
 
     def after(self, trained: TrainedRound) -> "Reached":
         """With one round more; its replies hold the loss of the model it started from."""
         loss, round_ = trained.validation_loss, self.round_ + 1
         going_on = replace(self, state=trained.state, round_=round_)
+        if self.target and trained.validation and trained.validation.macro_f1 >= self.target:
+            return replace(going_on, best=self.state, kept=self.round_, met=True)
         if loss is None:
             return going_on
         if loss < self.best_loss:
             return replace(going_on, best=self.state, best_loss=loss, kept=self.round_, waited=0)
         return replace(going_on, waited=self.waited + 1)
+
+
+def before(validation: Validation | None) -> dict[str, float]:
+    """How good the model was that a round started from, as the round's line has it."""
+    figures = asdict(validation) if validation else {}
+    return {f"validation_{name}_before": value for name, value in figures.items()}
 
 
 class Rounds:
@@ -81,8 +96,8 @@ class Rounds:
         The model's parameters by name; see :class:`~strategies.fedavg.SecureFedAvg`.
     folder, checkpoint
         Receive a line and the state after each round.
-    phase
-        In which the sites train.
+    phase, of_some
+        In which the sites train, and in which they do where one may be lost, or is.
     unpruned
         Of ``trained``, what is never pruned.
     content
@@ -99,6 +114,7 @@ class Rounds:
         checkpoint: Checkpoint,
         *,
         phase: str = "fit",
+        of_some: str = "fit",
         unpruned: Collection[str] = (),
         content: Mapping[str, Any],
     ):
@@ -109,7 +125,8 @@ class Rounds:
         self.prune_after = prune_after(config, training.rounds)
         self.trained = trained
         self.unpruned = unpruned
-        self.content = {**content, "phase": phase, "weighting": training.weighting}
+        self.content = {**content, "weighting": training.weighting}
+        self.phase, self.of_some = phase, of_some
         self.folder = folder
         self.checkpoint = checkpoint
         # One object for all rounds: it may keep momentum.
@@ -124,8 +141,9 @@ class Rounds:
     def train(self, state: State, n_cells: int) -> State:
         """The trained model, from ``state``; the sites have ``n_cells`` cells that count.
 
-        On stopping early the state with the lowest validation loss is kept, else the last one. A
-        round in which an update is not finite leaves the state as it was.
+        On stopping early the state with the lowest validation loss is kept, or the first that has
+        the run's ``target-f1``; else the last one. A round in which an update is not finite leaves
+        the state as it was.
         """
         reached = self._go_on(state)
         self.folder.note(n_exchanged=_n_values(reached.state))
@@ -140,11 +158,10 @@ class Rounds:
         trained = reached.state
         if self._stops(reached):
             self.folder.note(stopped_early=reached.round_, kept_round=reached.kept)
+            if reached.met:
+                self.folder.note(target_reached=reached.kept)
             trained = reached.best
         return self.session.kept.whole(trained)
-
-    def _stops(self, reached: Reached) -> bool:
-        return bool(self.patience) and reached.waited >= self.patience
 
     def _prunes(self, reached: Reached) -> bool:
         # Where training would stop before, there is nothing to wait for.
@@ -167,14 +184,18 @@ class Rounds:
             reached.round_,
             100 * facts["share"],
         )
-        return Reached(thin, reached.round_)
+        return Reached(thin, reached.round_, target=reached.target)
+
+    def _stops(self, reached: Reached) -> bool:
+        return reached.met or bool(self.patience and reached.waited >= self.patience)
 
     def _round(self, reached: Reached, n_cells: int) -> Reached:
         start, round_ = time.monotonic(), reached.round_ + 1
 
         def make() -> TrainingRound:
-            how = {**self.content, "kept": self.session.kept, **self.session.settings()}
-            return self._make(reached.state, n_cells, **how)
+            phase = self.phase if self.session.keeps_all() else self.of_some
+            how = {"kept": self.session.kept, **self.session.settings(), "phase": phase}
+            return self._make(reached.state, n_cells, **self.content, **how)
 
         try:
             phase, summed, reply = self.session.run(make, round_)
@@ -185,13 +206,12 @@ class Rounds:
         trained = phase.step(round_, summed, reply)
         if self.config.precision != "float32":
             self.folder.note(float32_sites={"n": trained.n_float32, "of": trained.n_sites})
-        accuracy = trained.validation_accuracy
         self.folder.metrics(
             round=round_,
             n_sites=trained.n_sites,
             train_loss=trained.train_loss,
             validation_loss_before=trained.validation_loss,
-            **({} if accuracy is None else {"validation_accuracy_before": accuracy}),
+            **before(trained.validation),
             seconds=round(time.monotonic() - start, 3),
         )
         loss = trained.validation_loss
@@ -205,18 +225,20 @@ class Rounds:
             "best_loss": None if np.isinf(reached.best_loss) else reached.best_loss,
             "kept": reached.kept,
             "waited": reached.waited,
+            "met": reached.met,
             **self.session.kept.values,
         }
         momentum = momentum_of(self.strategy) if self.strategy else {}
-        best = reached.best if self.patience else {}
+        best = reached.best if self.patience or reached.met else {}
         arrays = {"trained": reached.state, "best": best, "momentum": momentum}
         arrays |= self.session.kept.arrays
         self.checkpoint.save("rounds", values, arrays)
 
     def _go_on(self, state: State) -> Reached:
         kept = self.checkpoint.get("rounds")
+        target = self.config.target_f1
         if kept is None:
-            return Reached(state)
+            return Reached(state, target=target)
         self.session.kept = Kept.received(kept, self.checkpoint.arrays("kept"))
         if self.strategy:
             restore_momentum(self.strategy, self.checkpoint.arrays("momentum"))
@@ -229,6 +251,8 @@ class Rounds:
             best_loss,
             kept["kept"],
             kept["waited"],
+            target,
+            kept["met"],
         )
 
 

@@ -147,6 +147,11 @@ class Session:
             self._readmit()
         return not (self._sums.masks and self.federation.losses.open)
 
+    def keeps_all(self) -> bool:
+        """Whether a sum is over all sites or not opened, or sums show single sites anyway."""
+        lossless = self.config.on_site_error != "continue" and not self.federation.losses.open
+        return lossless or not self._sums.masks
+
     def _readmit(self) -> None:
         # Only all together: a second set of sites in the sums of the same cells would show a part.
         if self.federation.losses.open and self.federation.all_returned():

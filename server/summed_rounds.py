@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from common.classification.plan import ClassifierPlan
+from common.classification.validation import Validation
 from common.panel import Panel
 from server.checkpoint import Checkpoint
 from server.runs import RunFolder
@@ -36,3 +37,8 @@ class SummedRounds:
     panel: Panel
     counts: np.ndarray
     asked: Mapping[str, Any]
+
+    def meets_target(self, validation: Validation | None) -> bool:
+        """Whether a model is as good on validation cells as the run seeks one."""
+        target = self.session.config.target_f1
+        return bool(target and validation and validation.macro_f1 >= target)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,22 @@ from common.boosting.forest_state import forest_of, state_of_forest
 from common.boosting.grower import Grower
 from common.boosting.request import Request
 from common.classification.tree_plan import boosting_of, weights_of
+from common.classification.validation import Validation, validation_of
 from common.errors import SecureSumError
 from common.models.state import State
+from server.rounds import before
 from server.summed_rounds import SummedRounds
 from strategies.secure_sum import Summed
 
 logger = logging.getLogger("syncytium.server")
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Mean loss and figures of a forest on the validation cells; None without any."""
+
+    loss: float | None = None
+    figures: Validation | None = None
 
 
 class TreeRounds(SummedRounds):
@@ -61,30 +72,33 @@ class TreeRounds(SummedRounds):
         best_loss = np.inf if kept["best_loss"] is None else kept["best_loss"]
         began, n_rounds = time.monotonic(), grower.forest.n_rounds
         self.folder.keep_rounds(n_rounds)
-        first, loss = True, None
+        first, validated = True, Validated()
         while (request := grower.request()) is not None:
             summed = self._sum(request, edges, validate=first)
             if first:
-                loss = validation_loss(summed)
-                best, best_loss, stop = self.best_of(n_rounds, loss, best, best_loss)
+                validated = validated_in(summed)
+                best, best_loss, stop = self.best_of(n_rounds, validated, best, best_loss)
                 if stop:
                     return state_of_forest(grower.forest.rounds(0, best))
             grower.step(summed.values["sums"])
             first = grower.forest.n_rounds > n_rounds
             if first:
                 n_rounds = grower.forest.n_rounds
-                self._tell(n_rounds, summed.n_sites, loss, time.monotonic() - began)
+                self._tell(n_rounds, summed.n_sites, validated, time.monotonic() - began)
                 self._save(grower.forest, best, best_loss)
                 began = time.monotonic()
         return state_of_forest(grower.forest)
 
     def best_of(
-        self, n_rounds: int, loss: float | None, best: int, best_loss: float
+        self, n_rounds: int, validated: Validated, best: int, best_loss: float
     ) -> tuple[int, float, bool]:
         """Best round and its loss, with that after ``n_rounds``, and whether to stop there."""
+        if self.meets_target(validated.figures):
+            self.folder.note(stopped_early=n_rounds, kept_round=n_rounds, target_reached=n_rounds)
+            return n_rounds, best_loss, True
         patience = self.plan.training.patience
-        if loss is not None and loss < best_loss:
-            return n_rounds, loss, False
+        if validated.loss is not None and validated.loss < best_loss:
+            return n_rounds, validated.loss, False
         stop = bool(patience) and n_rounds - best >= patience
         if stop:
             self.folder.note(stopped_early=n_rounds, kept_round=best)
@@ -110,12 +124,13 @@ class TreeRounds(SummedRounds):
             )
         return summed
 
-    def _tell(self, round_: int, n_sites: int, loss: float | None, seconds: float) -> None:
+    def _tell(self, round_: int, n_sites: int, validated: Validated, seconds: float) -> None:
         self.folder.metrics(
             round=round_,
             n_sites=n_sites,
             train_loss=None,
-            validation_loss_before=loss,
+            validation_loss_before=validated.loss,
+            **before(validated.figures),
             seconds=round(seconds, 3),
         )
         logger.info("round %d of %d", round_, self.plan.training.rounds)
@@ -134,7 +149,8 @@ def sent_edges(edges: BinEdges) -> dict[str, np.ndarray]:
     return {"grid": edges.grid, "kept": edges.kept.astype(np.uint8)}
 
 
-def validation_loss(summed: Summed) -> float | None:
-    """The mean over validation cells, if there are any."""
+def validated_in(summed: Summed) -> Validated:
+    """What a sum says of the validation cells, if there are any."""
     n = summed.count("n_validation")
-    return float(summed.values["validation_loss"]) / n if n else None
+    loss = float(summed.values["validation_loss"]) / n if n else None
+    return Validated(loss, validation_of(summed.values))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Message
 
+from common.classification.validation import Validation, validation_of
 from common.models.state import State, moved
 from common.pruned import Kept
 from strategies.secure_sum import SecureSum, Summed
@@ -18,7 +19,7 @@ class TrainedRound:
 
     ``validation_loss`` is that of the model the round started with, the mean over validation cells
     of all sites; None if no site held any out. ``train_loss`` is the mean over training cells, and
-    ``validation_accuracy`` the share of that model's right answers, of a classifier alone.
+    ``validation`` how good that model's answers are, of a classifier alone.
     ``n_float32`` sites trained in float32 because their device has no bfloat16.
     """
 
@@ -27,7 +28,7 @@ class TrainedRound:
     n_train: int
     train_loss: float
     validation_loss: float | None
-    validation_accuracy: float | None = None
+    validation: Validation | None = None
     n_float32: int = 0
 
 
@@ -86,13 +87,12 @@ class TrainingRound(SecureSum):
         """
         n_train, n_validation = summed.count("n_train"), summed.count("n_validation")
         validation = float(summed.values["validation_loss"])
-        answered = n_validation and "n_right" in summed.values
         return TrainedRound(
             self.aggregate_models(round_, summed, reply),
             summed.n_sites,
             n_train,
             float(summed.values["train_loss"]) / n_train,
             validation / n_validation if n_validation else None,
-            summed.count("n_right") / n_validation if answered else None,
+            validation_of(summed.values),
             summed.count("n_float32"),
         )

@@ -189,6 +189,7 @@ def test_real_sites_train_under_their_policies(data, tmp_path):
         "class_counts",
         "classifier_fit",
         "classifier_fit",
+        "validation",
         "temperature",
         "confidences",
         "held_out",

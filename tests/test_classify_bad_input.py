@@ -166,11 +166,13 @@ def test_exact_training_does_not_go_on_without_a_lost_site(tmp_path, name, phase
 
 def test_rounds_of_a_network_go_on_without_a_lost_site_and_no_test_shows_it(tmp_path):
     data = write_sites(tmp_path / "data", labelled_sites())
-    settings = {"on_site_error": "continue", "deadlines": "classifier_fit=0.5"}
+    settings = {"on_site_error": "continue", "deadlines": "classifier_fit_of_some=0.5"}
     settings |= {"classifier": "actinn", "rounds": 3, "readmit": False}
-    run = classify(tmp_path / "out", data, 3, tamper=dropping("classifier_fit", 2), **settings)
+    tamper = dropping("classifier_fit_of_some", 2)
+    run = classify(tmp_path / "out", data, 3, tamper=tamper, **settings)
     assert [line["n_sites"] for line in lines(tmp_path / "out/metrics.jsonl")] == [3, 2, 2]
     assert "test" not in run
+    assert "validation" not in run
     text = (tmp_path / "out/classification.json").read_text()
     assert re.search("a site was lost; beside the counts of classes", text)
 

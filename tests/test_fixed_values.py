@@ -19,7 +19,7 @@ from tests.small_sites import lines, write_sites
 from tests.test_lost_sites import losing
 
 VALUES = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
-MODEL_PHASES = ("classifier_fit", "temperature", "confidences", "held_out")
+MODEL_PHASES = ("classifier_fit", "validation", "temperature", "confidences", "held_out")
 
 
 @pytest.fixture

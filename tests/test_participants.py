@@ -82,9 +82,11 @@ def test_what_would_show_a_lost_sites_expression_is_over_the_same_sites(tmp_path
         "evaluation_features",
         "evaluation_probe",
         "marker_genes",
+        "classifier_fit",
         "linear_gradient",
         "bin_counts",
         "tree_sums",
+        "validation",
         "held_out",
     ]
     own = record(tmp_path)

@@ -1,26 +1,24 @@
-"""bagged_trees: a round of trees that the site grows by itself, and validation loss before it."""
+"""bagged_trees: a round of trees that the site grows by itself, and validation before it."""
 
 import numpy as np
-import scipy.sparse as sp
 
 from client.boosting_cells import boosting_site
 from client.labelled_cells import labelled_cells
 from client.outbox import Outbox
 from client.site import Site
+from client.validated_trees import validate
 from common.boosting.bagging import site_trees
 from common.boosting.bins import BinEdges
-from common.boosting.forest import Forest
 from common.boosting.forest_state import forest_of
 from common.boosting.tree_words import words_of_trees
 from common.classification.plan import classifier_plan
-from common.classification.probabilities import exact, log_softmax
 from common.classification.tree_plan import boosting_of, weights_of
 from common.errors import PolicyError
 from strategies.records import Request
 
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
-    """Grow after the common forest; the loss is that of this forest."""
+    """Grow after the common forest, which is validated."""
     if site.config.forest != "bagging":
         raise PolicyError(
             f"forest = {site.config.forest}: the run's settings ask for no trees of single sites"
@@ -35,11 +33,4 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         grown = site_trees(own, forest, boosting, weights_of(plan, np.array(values["counts"])))
     outbox.masked("trees", words_of_trees(grown))
     held_out = cells.classed(cells.validation)
-    outbox.masked("n_validation", len(held_out))
-    outbox.masked("validation_loss", _loss(forest, expression[held_out], cells.codes[held_out]))
-
-
-def _loss(forest: Forest, expression: sp.csr_matrix, codes: np.ndarray) -> float:
-    """Sum over cells."""
-    logs = log_softmax(forest.margins(expression).T)
-    return float(exact(-logs[np.arange(len(codes)), codes]).sum())
+    validate(outbox, forest, expression[held_out], cells.codes[held_out])

@@ -1,4 +1,4 @@
-"""classifier_fit: validation loss where it is due, then training, or the gradient."""
+"""classifier_fit: validation where it is due, then training, or the gradient."""
 
 import time
 from dataclasses import replace
@@ -22,6 +22,7 @@ from common.classification.training import (
     fit_classifier,
     loss_sum,
 )
+from common.classification.validation import validation_counts
 from common.data.matrix import ExpressionMatrix
 from common.gradient import cells_of_step
 from common.mini_batches import seed_at
@@ -39,6 +40,13 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
 
     Counts and losses of a round that does not validate are zeros.
     """
+    logits, truth = fit(site, request, outbox)
+    for name, count in validation_counts(logits, truth).items():
+        outbox.masked(name, count)
+
+
+def fit(site: Site, request: Request, outbox: Outbox) -> tuple[np.ndarray, np.ndarray]:
+    """All that is sent but the counts by class; logits and classes of the validation cells."""
     plan, device = received_plan(site, request), device_of(site)
     plan = replace(plan, training=fewer_epochs(site, plan.training, outbox))
     cells = labelled_cells(site, request.values["vocabulary"])
@@ -79,7 +87,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         n_validation=len(held_out),
         validation_loss=validation_loss,
     )
-    outbox.masked("n_right", np.count_nonzero(logits.argmax(axis=1) == truth))
+    return logits, truth
 
 
 def _train(

@@ -88,7 +88,7 @@ def figures_of(
     answered = counted[:, :-1].sum(axis=0)
     occurs, named = support > 0, (support > 0) | (answered > 0)
     recall = _ratio(hits, support)
-    f1 = _ratio(2 * hits, support + answered)
+    f1 = f1_by_class(hits, support, answered)
     precision = np.where(occurs & (answered == 0), 0.0, _ratio(hits, answered))
     right = hits.sum() + (confusion[-1, -1] if outside == "counted" else 0)
     n_cells, n_outside = support.sum(), confusion[-1].sum()
@@ -113,6 +113,22 @@ def figures_of(
             for name, values in (("recall", recall), ("precision", precision), ("f1", f1))
         },
     )
+
+
+def f1_by_class(hits: np.ndarray, support: np.ndarray, answered: np.ndarray) -> np.ndarray:
+    """F1 of each class, NaN for one that neither occurs nor was answered; (n_classes,).
+
+    Parameters
+    ----------
+    hits, support, answered
+        Right answers, cells and answers of each class, (n_classes,).
+    """
+    return _ratio(2 * hits, support + answered)
+
+
+def macro_f1(hits: np.ndarray, support: np.ndarray, answered: np.ndarray) -> Figure:
+    """Mean F1 of the classes that occur; parameters as of :func:`f1_by_class`."""
+    return _mean(f1_by_class(hits, support, answered)[support > 0])
 
 
 def _kappa(confusion: np.ndarray) -> Figure:

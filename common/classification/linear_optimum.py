@@ -71,6 +71,11 @@ class LinearLoss:
         weight, bias = self.split(np.asarray(parameters, dtype=np.float32))
         return {"linear.weight": weight, "linear.bias": bias}
 
+    def parameters(self, state: dict[str, np.ndarray]) -> np.ndarray:
+        """The point of a :meth:`state`, float64 (n_parameters,)."""
+        parts = (state["linear.weight"].ravel(), state["linear.bias"])
+        return np.concatenate(parts).astype(np.float64)
+
 
 def site_sums(
     loss: LinearLoss,
@@ -99,12 +104,29 @@ def site_sums(
     gradient_w, gradient_b, total = np.zeros_like(weight), np.zeros_like(bias), 0.0
     for start in range(0, len(rows), CHUNK):
         batch = rows[start : start + CHUNK]
-        x = matrix.scaled(batch).double().numpy() if loss.scaled else matrix.sparse[batch]
+        x = _expression(loss, matrix, batch)
         losses, slopes = _cell_losses(loss, x @ weight.T + bias, labels[batch])
         total += losses.sum()
         gradient_w += (x.T @ slopes).T
         gradient_b += slopes.sum(axis=0)
     return np.concatenate([[total], gradient_w.ravel(), gradient_b])
+
+
+def linear_logits(
+    loss: LinearLoss, matrix: ExpressionMatrix, rows: np.ndarray, parameters: np.ndarray
+) -> np.ndarray:
+    """Logits, or margins, of some cells at a point, float64 (n_rows, n_classes).
+
+    They are of the classifier that :meth:`LinearLoss.state` publishes, of values in float32.
+    """
+    weight, bias = (v.astype(np.float64) for v in loss.state(parameters).values())
+    parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    logits = [_expression(loss, matrix, part) @ weight.T + bias for part in parts]
+    return np.concatenate([np.empty((0, loss.n_classes)), *logits])
+
+
+def _expression(loss: LinearLoss, matrix: ExpressionMatrix, rows: np.ndarray):
+    return matrix.scaled(rows).double().numpy() if loss.scaled else matrix.sparse[rows]
 
 
 def _cell_losses(loss: LinearLoss, logits: np.ndarray, y: np.ndarray):

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from common.config import RunConfig
 from common.errors import ConfigError
 from common.models.classifiers.build import exchanged_names, shape_of
-from common.models.classifiers.recipe import ClassifierTraining
+from common.models.classifiers.recipe import FROM_BUNDLE_JOINT, ClassifierTraining
 from common.models.classifiers.registry import CLASSIFIERS
 from common.pruned import prune_after
 
@@ -80,6 +80,9 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
     training = entry.training
     if fitted == "network" and config.strategy_name == "fedsgd":
         training = replace(training, **entry.joint)
+    if config.start_from and fitted == "network":
+        joint = config.strategy_name == "fedsgd"
+        training = replace(training, **(FROM_BUNDLE_JOINT if joint else entry.from_bundle))
     if config.checkpoint:
         # Whose shape is known where the folder is, at the coordinator, and told with the model.
         training = replace(training, **entry.fine_tuned)
@@ -94,6 +97,8 @@ def classifier_plan(config: RunConfig) -> ClassifierPlan:
     for key in ("patience", "logit_adjustment", "pseudo_count"):
         if getattr(config, key) >= 0:
             given[key] = getattr(config, key)
+    if config.target_f1:
+        given["validate_every"] = 1
     training = replace(training, validation_share=config.validation_share, **given)
     if training.patience and not training.validation_share:
         raise ConfigError(

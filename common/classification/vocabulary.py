@@ -5,7 +5,7 @@ class, ``other``, or are left out, or the study is refused. The class ``other`` 
 enough of its own: one more sum of :func:`presence` tells, before the vocabulary is used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -117,7 +117,7 @@ def agree_labels(
     held = {name: int(n) for name, n in zip(candidates, n_holders, strict=True)}
     if twice := repeated(candidates):
         raise InputError(f"label(s) are listed twice ({quoted(twice)}): list each once.")
-    _refuse_reserved(candidates)
+    refuse_reserved(candidates)
     require_one_spelling(candidates, held)
     few = sorted(name for name, n in held.items() if n < min_holders)
     if few and rare == "refuse":
@@ -136,7 +136,14 @@ def agree_labels(
     return LabelVocabulary(tuple(name for name in enough if name != OTHER), merged=tuple(merged))
 
 
-def _refuse_reserved(candidates: Sequence[str]) -> None:
+def refuse_reserved(candidates: Iterable[str]) -> None:
+    """Refuse labels that are the answer of an unsure classifier, or spell ``other`` otherwise.
+
+    Raises
+    ------
+    InputError
+        One is.
+    """
     for name in candidates:
         if folded(name) == UNKNOWN:
             raise InputError(

@@ -5,7 +5,6 @@ References
 Wang et al. 2024 (scFed), doi:10.1093/bib/bbad507.
 """
 
-import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from common.classification.figures import figures_of
+from common.classification.extended_vocabulary import as_published, untrained
 from common.classification.marker_genes import between_within, most_distinct
 from common.classification.ontology import Term, read_terms, terms_of
 from common.classification.plan import ClassifierPlan, classifier_plan
@@ -22,7 +21,7 @@ from common.classification.temperature import best_temperature
 from common.classification.threshold import Threshold, threshold_for_kept
 from common.classification.vocabulary import LabelVocabulary, agree_labels
 from common.config import RunConfig
-from common.errors import ConfigError, InputError, SecureSumError, SyncytiumError
+from common.errors import ConfigError, InputError
 from common.fixed_values import digest_of_values, split_values
 from common.models.classifiers.build import (
     build_classifier,
@@ -33,7 +32,6 @@ from common.models.classifiers.build import (
 from common.models.classifiers.classifier import Classifier
 from common.models.state import State, state_of
 from common.panel import Panel
-from report.classification import FILE
 from server import preparation
 from server.bagged_trees import BaggedTreeRounds
 from server.energy import sum_of_sites
@@ -42,7 +40,9 @@ from server.linear import LinearRounds
 from server.pretrained import checkpoint_folder, pretrained
 from server.rounds import Rounds
 from server.runs import RunFolder
+from server.scoring import Scoring
 from server.session import Session
+from server.starting_point import starting_point
 from server.trees import TreeRounds
 from strategies.describe import SiteDescription
 
@@ -60,9 +60,11 @@ def run(federation: Federation, config: RunConfig, folder: RunFolder, run_id: st
     panel = workflow.choose_genes(sites)
     counts = workflow.count_cells(vocabulary)
     state = workflow.train(panel, vocabulary, counts)
+    scoring = workflow.scoring(state, panel, vocabulary)
+    scoring.validate()
     temperature, threshold = workflow.calibrate(state, panel, vocabulary)
     workflow.publish(state, panel, vocabulary, temperature, threshold)
-    workflow.test(state, panel, vocabulary, temperature, threshold)
+    scoring.test(temperature, threshold)
     sum_of_sites(workflow.session, folder)
 
 
@@ -81,7 +83,13 @@ class Classify:
         self.session = Session(self.federation, self.config, self.run_id)
         self.reached = self.folder.checkpoint
         self.fixed: State = {}
-        if self.config.checkpoint and self.reached.get("model") is None:
+        self.start = starting_point(self.config) if self.config.start_from else None
+        if self.start:
+            self.start.require_unchanged(self.reached)
+            self.plan = self.start.plan(self.plan)
+            self.terms = {**self.start.terms, **self.terms}
+            self.folder.note(started_from=self.start.about)
+        elif self.config.checkpoint and self.reached.get("model") is None:
             checkpoint_folder(self.config)
 
     def _read_terms(self) -> dict[str, Term]:
@@ -110,15 +118,17 @@ class Classify:
         if kept := self.reached.get("labels"):
             return LabelVocabulary(**{key: tuple(names) for key, names in kept.items()})
         candidates = sorted({name for site in sites for name in site.cell_types})
-        least = self.config.label_sites or self.config.min_sites
+        least, rare = self.config.label_sites or self.config.min_sites, self.config.rare_labels
         holders = self._holders([[name] for name in candidates])
-        vocabulary = agree_labels(
-            candidates, holders, min_holders=least, rare=self.config.rare_labels
-        )
-        if vocabulary.merged:
-            (n_of_other,) = self._holders([list(vocabulary.merged)])
-            vocabulary = vocabulary.with_other_held_by(int(n_of_other), least)
-        if self.terms:
+        if self.start:
+            held = dict(zip(candidates, holders.tolist(), strict=True))
+            vocabulary = self.start.agree(held, self._holders, least, rare)
+        else:
+            vocabulary = agree_labels(candidates, holders, min_holders=least, rare=rare)
+            if vocabulary.merged:
+                (n_of_other,) = self._holders([list(vocabulary.merged)])
+                vocabulary = vocabulary.with_other_held_by(int(n_of_other), least)
+        if self.config.ontology:
             terms_of(vocabulary.classes, self.terms)
         self.folder.note(classes=list(vocabulary.classes), **_rest(vocabulary))
         self.reached.save("labels", asdict(vocabulary))
@@ -130,6 +140,14 @@ class Classify:
 
     def choose_genes(self, sites: list[SiteDescription]) -> Panel:
         """Agree on genes, then choose and scale the most variable from summed moments."""
+        if self.start:
+            panel = self.start.panel
+            self.folder.note(
+                n_vocabulary=len(panel.vocabulary),
+                n_genes=len(panel.genes),
+                padded=self.start.padded(sites, self.config.max_padded),
+            )
+            return panel
         shared = (self.session, self.config, self.folder, self.reached)
         return preparation.choose_genes(*shared, sites)[0]
 
@@ -143,7 +161,15 @@ class Classify:
                 "n_test": summed.count("n_test"),
             }
             self.reached.save("class_counts", kept)
-        empty = [name for name, n in zip(vocabulary.classes, kept["n_train"], strict=True) if not n]
+        if self.config.target_f1 and not kept["n_validation"]:
+            raise InputError(
+                f"target-f1 = {self.config.target_f1:g}, and no cell is held out for validation: "
+                "raise validation-share, or leave target-f1 out"
+            )
+        # What a bundle has learned it need not learn here.
+        learned = self.start.vocabulary.classes if self.start else ()
+        counts = zip(vocabulary.classes, kept["n_train"], strict=True)
+        empty = [name for name, n in counts if not n and name not in learned]
         if empty:
             raise InputError(f"no training cell is of class {', '.join(empty)}: check test-share")
         self.folder.note(
@@ -156,11 +182,12 @@ class Classify:
         asked = {"vocabulary": asdict(vocabulary), "counts": counts.tolist()}
         shared = (self.session, self.folder, self.reached, self.plan, panel, counts, asked)
         if self.plan.fitted == "linear":
-            return LinearRounds(*shared).train()
+            start = self.start.state(vocabulary.classes, self.config.seed) if self.start else {}
+            return LinearRounds(*shared, start).train()
         if self.plan.fitted == "trees":
             rounds_of = BaggedTreeRounds if self.config.forest == "bagging" else TreeRounds
             return rounds_of(*shared).train()
-        state = self._initial(panel, counts, asked)
+        state = self._initial(panel, vocabulary, counts, asked)
         plan, size = self.plan, (len(panel.genes), len(counts))
         network = (plan.name, plan.shape, *size, plan.trained)
         exchanged, self.fixed = split_values(state, exchanged_names(*network))
@@ -173,6 +200,7 @@ class Classify:
             self.folder,
             self.reached,
             phase="classifier_fit",
+            of_some="classifier_fit_of_some",
             content={"panel": panel, "values": asked | self._asked_with_model()},
         )
         return state | rounds.train(exchanged, int(counts.sum()))
@@ -182,19 +210,25 @@ class Classify:
 
         Of other classifiers a site knows the shape by its own version.
         """
-        shape = {"shape": self.plan.values["shape"]} if self.config.checkpoint else {}
+        shape = {"shape": self.plan.values["shape"]} if self.config.goes_on else {}
         return {"fixed": digest_of_values(self.fixed), **shape}
 
     def _sent(self, state: State) -> dict[str, State]:
         """The model, as a message has it."""
         return {"model": {k: value for k, value in state.items() if k not in self.fixed}}
 
-    def _initial(self, panel: Panel, counts: np.ndarray, asked: dict[str, Any]) -> State:
+    def _initial(
+        self,
+        panel: Panel,
+        vocabulary: LabelVocabulary,
+        counts: np.ndarray,
+        asked: dict[str, Any],
+    ) -> State:
         """The network before training, over genes that tell the classes apart if it reads few."""
         if kept := self.reached.arrays("model"):
             self.plan = self.plan.with_shape(self.reached.get("model")["shape"])
             return kept
-        model = self._untrained(panel, len(counts))
+        model = self._untrained(panel, vocabulary.classes)
         selected = state_of(model).get("selected")
         if selected is not None and (selected == UNSELECTED).any():
             sums = self.session.sum("marker_genes", values=asked, panel=panel).values
@@ -207,14 +241,17 @@ class Classify:
         self.reached.save("model", {"shape": self.plan.values["shape"]}, {"model": state})
         return state
 
-    def _untrained(self, panel: Panel, n_classes: int) -> Classifier:
-        """With values drawn at random, or those of the run's checkpoint, whose shape it takes."""
-        size = len(panel.genes), n_classes
+    def _untrained(self, panel: Panel, classes: tuple[str, ...]) -> Classifier:
+        """With values drawn at random, or of what the run starts from, whose shape it takes."""
+        size = len(panel.genes), len(classes)
+        if self.start:
+            state = self.start.state(classes, self.config.seed)
+            return restore_classifier(self.plan.name, self.plan.shape, *size, state)
         if not self.config.checkpoint:
             model = build_classifier(self.plan.name, self.plan.shape, *size, self.config.seed)
             model.take_moments(panel.mean, panel.sd)
             return model
-        read = pretrained(self.config, panel, n_classes)
+        read = pretrained(self.config, panel, len(classes))
         self.plan = replace(self.plan, shape=read.shape)
         self.folder.note(trained_layers=list(read.shape.trained), unknown_genes=list(read.dropped))
         return restore_classifier(self.plan.name, self.plan.shape, *size, read.state)
@@ -251,6 +288,11 @@ class Classify:
         self.folder.note(threshold=kept)
         return temperature, Threshold(**kept)
 
+    def scoring(self, state: State, panel: Panel, vocabulary: LabelVocabulary) -> Scoring:
+        """Of the trained classifier."""
+        asked = {"vocabulary": asdict(vocabulary), **self._asked_with_model()}
+        return Scoring(self.session, self.folder, panel, vocabulary, asked, self._sent(state))
+
     def publish(
         self,
         state: State,
@@ -263,8 +305,8 @@ class Classify:
         card = ClassifierCard(
             run=self.run_id,
             plan=self.plan,
-            vocabulary=vocabulary,
-            terms=terms_of(vocabulary.classes, self.terms) if self.terms else {},
+            vocabulary=as_published(vocabulary),
+            terms={name: self.terms[name] for name in vocabulary.classes if name in self.terms},
             temperature=temperature,
             threshold=threshold.value if threshold else 0.0,
             max_padded=self.config.max_padded,
@@ -274,59 +316,12 @@ class Classify:
         digest = publish(self.folder.path / "bundle", state, panel, card)
         self.folder.note(bundle=digest)
 
-    def test(
-        self,
-        state: State,
-        panel: Panel,
-        vocabulary: LabelVocabulary,
-        temperature: float,
-        threshold: Threshold | None,
-    ) -> None:
-        """Score the classifier on the test cells of all sites; the run is done without it."""
-        if not self.config.test_share:
-            return
-        values = {
-            "vocabulary": asdict(vocabulary),
-            "temperature": temperature,
-            "threshold": threshold.value if threshold else 0.0,
-            **self._asked_with_model(),
-        }
-        try:
-            if not self.session.complete():
-                raise SecureSumError(
-                    "a site was lost; beside the counts of classes, sums over the others would "
-                    "show its cells"
-                )
-            summed = self.session.sum(
-                "held_out", values=values, arrays=self._sent(state), panel=panel
-            )
-        except SyncytiumError as error:
-            logger.warning("the classifier is not scored: %s", error)
-            result: dict[str, Any] = {"evaluated": False, "reason": str(error)}
-        else:
-            result = _scores(summed.values, vocabulary) | {"n_sites": summed.n_sites}
-            names = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
-            self.folder.note(test={name: result["figures"][name] for name in names})
-        partial = self.folder.path / f".{FILE}.part"
-        partial.write_text(json.dumps(result, indent=1, allow_nan=False))
-        partial.replace(self.folder.path / FILE)
-
 
 def _rest(vocabulary: LabelVocabulary) -> dict[str, list[str]]:
-    """Labels that are no classes of their own, where there are some."""
-    rest = {"merged_labels": vocabulary.merged, "left_out_labels": vocabulary.left_out}
-    return {key: list(names) for key, names in rest.items() if names}
-
-
-def _scores(sums: dict[str, np.ndarray], vocabulary: LabelVocabulary) -> dict[str, Any]:
-    """What ``classification.json`` holds, of :func:`common.classification.site_sums.site_sums`."""
-    confusion, sure = (np.rint(sums[f"confusion{part}"]) for part in ("", "_sure"))
-    return {
-        "evaluated": True,
-        "classes": list(vocabulary.classes),
-        "figures": asdict(figures_of(confusion, sums["calibration"])),
-        "with_unknown": asdict(figures_of(sure)),
-        "confusion": confusion.astype(int).tolist(),
-        "confusion_with_unknown": sure.astype(int).tolist(),
-        "calibration": sums["calibration"].tolist(),
+    """Labels that are no classes of their own, or that nothing was trained on; if any are."""
+    rest = {
+        "merged_labels": vocabulary.merged,
+        "left_out_labels": as_published(vocabulary).left_out,
+        "untrained_labels": untrained(vocabulary),
     }
+    return {key: list(names) for key, names in rest.items() if names}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from common.models.classifiers.class_balance import ClassBalance
-from common.models.classifiers.recipe import JOINT
+from common.models.classifiers.recipe import FROM_BUNDLE, JOINT
 
 
 class Classifier(nn.Module):
@@ -33,11 +33,14 @@ class Classifier(nn.Module):
         ``"linear"`` model, to its one optimum; or as ``"trees"``, which are none of these.
     joint
         What of its recipe is another where a round is one step of all sites.
+    from_bundle
+        What is another where it goes on from a bundle.
     """
 
     fixed: ClassVar[frozenset[str]] = frozenset()
     fitted: ClassVar[str] = "network"
     joint: ClassVar[Mapping[str, Any]] = JOINT
+    from_bundle: ClassVar[Mapping[str, Any]] = FROM_BUNDLE
 
     def __init__(self, n_classes: int, l2: float = 0.0):
         super().__init__()

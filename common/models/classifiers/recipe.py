@@ -21,6 +21,25 @@ JOINT: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+# What is another where a run starts from a bundle: short, and falling to almost nothing, with
+# steps that a trained network's few epochs can still use. Chosen on validation cells of held-out
+# studies: docs/fine-tuning.md.
+FROM_BUNDLE: Mapping[str, Any] = MappingProxyType(
+    {
+        "rounds": 10,
+        "local_epochs": 1,
+        "batch_size": 64,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "class_weights": "balanced",
+        "patience": 3,
+    }
+)
+# The same where a round is one step of all sites.
+FROM_BUNDLE_JOINT: Mapping[str, Any] = MappingProxyType(
+    {"rounds": 30, "learning_rate": 2e-3, "batch_size": 512, "patience": 10}
+)
+
 
 @dataclass(frozen=True)
 class ClassifierTraining:

@@ -33,7 +33,7 @@ from common.errors import ConfigError
 from common.models.classifiers.bert_encoder import BertLayer
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.gene_tokens import rank_genes, typical_expression
-from common.models.classifiers.recipe import JOINT, ClassifierTraining
+from common.models.classifiers.recipe import FROM_BUNDLE, JOINT, ClassifierTraining
 from common.models.classifiers.registry import register_classifier
 from common.models.classifiers.trained_parts import train_only
 
@@ -109,6 +109,8 @@ class Transformer(Classifier):
         "learning_rate": 2e-3,
         "class_weights": "sqrt",
     }
+    # Not measured, as ``fine_tuned``.
+    from_bundle = FROM_BUNDLE | {"learning_rate": 3e-4}
     fine_tuned: ClassVar[Mapping[str, Any]] = MappingProxyType({"learning_rate": 1e-4})
 
     def __init__(self, n_genes: int, n_classes: int, shape: TransformerShape):
