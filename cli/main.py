@@ -8,6 +8,7 @@ from cli.compare import compare
 from cli.console import Commands
 from cli.demo import demo
 from cli.evaluate import evaluate
+from cli.fine_tune import fine_tune
 from cli.join import join
 from cli.keys import keys
 from cli.label import label
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in (
-    *(demo, check, split, run, evaluate, report, join, label, compare),
+    *(demo, check, split, run, evaluate, report, join, label, fine_tune, compare),
     *(policy, keys, certs),
 ):
     app.command()(_command)

@@ -18,12 +18,14 @@ from cli.progress import RunProgress
 from cli.report import report_of_run
 from cli.summaries import summarise
 from cli.superlink import own_superlink, tail
+from common.bundle import Bundle
 from common.config import SIMULATION_KEYS, RunConfig
 from common.errors import ConfigError, InputError, RunError
 from common.presets import resolve
 from common.setting_text import setting_value
 from server.frozen import frozen_model, require_frozen_settings
 from server.runs import drop_caches, stopped_run
+from server.starting_point import starting_point
 
 POLL_SECONDS = 0.25
 ASK_FLOWER_AFTER = 15.0
@@ -73,6 +75,18 @@ def read_settings(conf: Path, replaced: list[str]) -> dict[str, Any]:
         raise ConfigError(f"there is no file {conf}; conf/correct.toml is one to copy") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{conf} cannot be read as TOML: {error}") from None
+    return with_settings(values, replaced)
+
+
+def with_settings(values: dict[str, Any], replaced: list[str]) -> dict[str, Any]:
+    """Settings with each ``key=value`` put in.
+
+    Raises
+    ------
+    ConfigError
+        An entry is not ``key=value``.
+    """
+    values = dict(values)
     for entry in replaced:
         key, equals, text = entry.partition("=")
         if not equals:
@@ -141,11 +155,13 @@ def prepared(
     resources: dict[str, float] | None = None,
 ) -> tuple[RunConfig, dict[str, float]]:
     """Settings of a run that can start, and Flower's federation config; raises as ``execute``."""
+    if superlink is None and values.get("start-from"):
+        values = {**bundle_settings(Path(values["start-from"]).expanduser()), **values}
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
     if superlink is None:
         # Of files that are here, where the coordinator is.
-        keys = ("model", "ontology", "checkpoint")
-        given = {key: value for key in keys if (value := getattr(config, key))}
+        keys = ("model", "ontology", "checkpoint", "start-from")
+        given = {key: value for key in keys if (value := config.flat()[key])}
         paths = {key: str(Path(path).expanduser().absolute()) for key, path in given.items()}
         config = RunConfig.parse({**config.flat(), **paths}, where=where)
     federation_config: dict[str, float] = {}
@@ -153,9 +169,11 @@ def prepared(
     if superlink is not None:
         _refuse_site_settings(config)
     else:
+        # They are here, where the coordinator is.
         if config.model:
-            # It is here, where the coordinator is.
             frozen_model(config)
+        if config.start_from:
+            starting_point(config)
         config = _with_files(config, where)
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
@@ -164,6 +182,18 @@ def prepared(
         # Before anything is started; with real sites the folder may be on another machine.
         stopped_run(out, config)
     return config, federation_config
+
+
+def bundle_settings(bundle: Path) -> dict[str, str]:
+    """Which classifier the bundle of a run that starts from it has, as settings of a run.
+
+    Raises
+    ------
+    InputError
+        The bundle is missing, damaged, or none of classify.
+    """
+    made = Bundle.load(bundle, "classify").card["classifier"]
+    return {"classifier": made["name"], "classifier-form": made["form"]}
 
 
 def _require_trainable(config: RunConfig) -> None:

@@ -10,6 +10,7 @@ from cli.console import shown
 from cli.label_counts import label_counts
 from report import carbon, classification, energy
 from report.federated_evaluation import federated_evaluation, summary
+from report.fine_tuning import fine_tuning
 from report.green import green_notes
 
 
@@ -54,6 +55,8 @@ def _classified(result: dict[str, Any], out: Path, screen: Console) -> None:
         )
     if "target_reached" in result:
         screen.print(_target(result))
+    for sentence in fine_tuning(result):
+        screen.print(f"[cyan]bundle[/] {escape(sentence)}")
     for key, what in (("merged_labels", "in other"), ("left_out_labels", "left out")):
         for label in result.get(key, []):
             screen.print(f"[yellow]{what}[/] {escape(label)}: too few sites hold it")

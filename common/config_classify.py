@@ -38,6 +38,12 @@ class ClassifySettings(Settings):
         description="absolute path of a bundle of classify at the coordinator to train on from: "
         "its genes, classes and values; '' = from scratch. docs/fine-tuning.md",
     )
+    scratch_kwh: float = Field(
+        0.0,
+        ge=0,
+        description="start-from: what training from scratch takes instead, kWh, to tell from how "
+        "many users on the bundle saves energy; 0 = not known",
+    )
     rare_labels: Literal["other", "leave-out", "refuse"] = Field(
         "other", description="a label of too few sites: merge it into other, leave it out, refuse"
     )
@@ -114,6 +120,15 @@ class ClassifySettings(Settings):
             raise ValueError(
                 f"classifier-form = {self.classifier_form} with a checkpoint, which says the "
                 "network's form itself: leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _bundle_is_read(self) -> Self:
+        if self.scratch_kwh and not self.start_from:
+            raise ValueError(
+                f"scratch-kwh = {self.scratch_kwh:g} without start-from: it is compared with what "
+                "training on from a bundle takes; name one, or leave it out"
             )
         return self
 

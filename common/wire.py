@@ -192,6 +192,7 @@ PHASES = {
             "n_unmetered": Masked("replies without these figures", "", integer=True),
             **CARBON,
         },
+        times=2,
     ),
     **EVALUATION,
     **CLASSIFICATION,

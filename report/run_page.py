@@ -14,6 +14,7 @@ from report import carbon, classification, energy, page, recovery
 from report.confusion_table import ConfusionTable, confusion_table
 from report.corrected_files import corrected_files
 from report.federated_evaluation import rows, summary
+from report.fine_tuning import fine_tuning
 from report.green import green_notes
 from report.label_note import label_note
 from report.loss_chart import HEIGHT, RIGHT, WIDTH, loss_chart
@@ -138,6 +139,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         **_scores(evaluation),
         "scored": scored,
         "confusion": _confusion(scored),
+        "fine_tuning": fine_tuning(record.run),
         "scored_summary": classification.summary(scored) if scored else [],
         "summed": record.federated,
         "summed_summary": summary(record.federated) if record.federated else [],

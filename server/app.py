@@ -42,7 +42,7 @@ def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None
     energy = CoordinatorEnergy(config, folder)
     try:
         federation = Federation(grid, config, folder)
-        federation.metered = energy.lap
+        federation.metered, federation.note_energy = energy.lap, energy.note
         workflow = importlib.import_module(f"server.workflows.{config.task}")
         workflow.run(federation, config, folder, run_id)
     except SyncytiumError as error:

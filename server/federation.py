@@ -50,6 +50,8 @@ class Federation:
         self.session = ""
         # Told when a phase begins (without its name) and when it has ended.
         self.metered: Callable[..., None] = lambda *phase: None
+        # Enters what was used so far into run.json.
+        self.note_energy: Callable[[], None] = lambda: None
         self.node_ids = self._wait_for_sites()
         # Those that the nodes were registered with, until the sites say theirs.
         self.names = {node.node_id: node.name for node in grid.get_nodes() if node.name}

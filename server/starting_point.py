@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from common.data.padding import allowed_padding
 from common.errors import ConfigError, InputError, RunError
 from common.models.state import State
 from common.panel import Panel
+from common.training_energy import as_earlier
 from server.checkpoint import Checkpoint
-from strategies.describe import SiteDescription
+
+if TYPE_CHECKING:
+    from strategies.describe import SiteDescription
 
 # What the bundle has decided.
 DECIDED = ("n_top_genes", "gene_join", "checkpoint", "max_depth", "gene_share", "forest")
@@ -63,6 +66,11 @@ class StartingPoint:
     def about(self) -> dict[str, Any]:
         """Which bundle it is, for ``run.json`` and the card of the next one."""
         return {"run": str(self.published.card["run"]), "bundle": self.digest}
+
+    @property
+    def earlier(self) -> list[dict[str, Any]]:
+        """What its training took, and that of the bundles before it."""
+        return as_earlier(self.published.card, self.digest)
 
     def plan(self, plan: ClassifierPlan) -> ClassifierPlan:
         """A run's plan with the bundle's shape.
@@ -120,7 +128,7 @@ class StartingPoint:
                 return without_other(agreed, base)
         return agreed
 
-    def padded(self, sites: list[SiteDescription], max_padded: float) -> Mapping[str, float]:
+    def padded(self, sites: "list[SiteDescription]", max_padded: float) -> Mapping[str, float]:
         """Share of the bundle's genes that each site lacks, where it lacks any.
 
         Raises

@@ -77,6 +77,7 @@ COMMANDS = (
     "report",
     "join",
     "label",
+    "fine-tune",
     "compare",
     "policy",
     "keys",

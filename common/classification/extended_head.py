@@ -31,8 +31,8 @@ def extended_state(
 ) -> State:
     """The state over other classes: a known one keeps its outputs, a new one's begin at random.
 
-    Logits of known classes are those of ``state`` to the bit; a linear classifier's new rows are
-    zero, as its own start is.
+    The values of known classes are those of ``state``; a linear classifier's new rows are zero, as
+    its own start is.
 
     Parameters
     ----------

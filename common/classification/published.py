@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,10 @@ class ClassifierCard:
         What made it.
     pruned_share
         Share of the weights that are zero because they were pruned.
+    training_energy
+        What its training took; see :mod:`common.training_energy`.
+    started_from
+        The bundle that it was trained on from: its ``run`` and its digest as ``bundle``.
     """
 
     run: str
@@ -70,6 +74,8 @@ class ClassifierCard:
     max_padded: float
     versions: dict[str, str]
     pruned_share: float = 0.0
+    training_energy: dict[str, Any] = field(default_factory=dict)
+    started_from: dict[str, str] = field(default_factory=dict)
 
 
 def publish(folder: Path, state: State, panel: Panel, card: ClassifierCard) -> str:
@@ -92,6 +98,8 @@ def publish(folder: Path, state: State, panel: Panel, card: ClassifierCard) -> s
         "versions": card.versions,
         **({"pruned_share": card.pruned_share} if card.pruned_share else {}),
     }
+    history = {"training_energy": card.training_energy, "started_from": card.started_from}
+    said |= {key: value for key, value in history.items() if value}
     return Bundle(state, panel, {}, said).save(folder, beside=beside)
 
 

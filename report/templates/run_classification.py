@@ -11,6 +11,9 @@ RUN_CLASSIFICATION = """
 {% else %}
 {% for sentence in scored_summary %}<p>{{ sentence }}.</p>{% endfor %}
 {% endif %}
+{% if fine_tuning %}
+<ul>{% for sentence in fine_tuning %}<li>{{ sentence }}.</li>{% endfor %}</ul>
+{% endif %}
 {% if not masked %}
 <div class="note bad"><p><strong>Sums were not masked</strong> (<code>secure-sum = off</code>): the
 coordinator could see each site's part of every sum.</p></div>

@@ -43,6 +43,7 @@ from server.runs import RunFolder
 from server.scoring import Scoring
 from server.session import Session
 from server.starting_point import starting_point
+from server.training_energy import training_energy
 from server.trees import TreeRounds
 from strategies.describe import SiteDescription
 
@@ -130,7 +131,11 @@ class Classify:
                 vocabulary = vocabulary.with_other_held_by(int(n_of_other), least)
         if self.config.ontology:
             terms_of(vocabulary.classes, self.terms)
-        self.folder.note(classes=list(vocabulary.classes), **_rest(vocabulary))
+        base = self.start.vocabulary if self.start else None
+        self.folder.note(classes=list(vocabulary.classes), **_rest(vocabulary, base))
+        if base:
+            new = [name for name in vocabulary.classes if name not in base.classes]
+            self.folder.note(new_classes=new)
         self.reached.save("labels", asdict(vocabulary))
         return vocabulary
 
@@ -302,6 +307,7 @@ class Classify:
         threshold: Threshold | None,
     ) -> None:
         """Write the bundle."""
+        earlier = self.start.earlier if self.start else []
         card = ClassifierCard(
             run=self.run_id,
             plan=self.plan,
@@ -312,16 +318,26 @@ class Classify:
             max_padded=self.config.max_padded,
             versions=self.folder.versions,
             pruned_share=self.folder.entry("pruned", {}).get("share", 0.0),
+            training_energy=training_energy(self.session, self.folder, earlier),
+            started_from=self.start.about if self.start else {},
         )
         digest = publish(self.folder.path / "bundle", state, panel, card)
         self.folder.note(bundle=digest)
 
 
-def _rest(vocabulary: LabelVocabulary) -> dict[str, list[str]]:
-    """Labels that are no classes of their own, or that nothing was trained on; if any are."""
+def _rest(vocabulary: LabelVocabulary, base: LabelVocabulary | None) -> dict[str, list[str]]:
+    """Labels that are no classes of their own, or that nothing was trained on; if any are.
+
+    ``base``: of the bundle that the run starts from, whose own are not told again.
+    """
+    told = {*base.merged, *base.left_out} if base else set()
     rest = {
         "merged_labels": vocabulary.merged,
         "left_out_labels": as_published(vocabulary).left_out,
         "untrained_labels": untrained(vocabulary),
     }
-    return {key: list(names) for key, names in rest.items() if names}
+    found = {
+        key: [name for name in names if name not in told or key == "untrained_labels"]
+        for key, names in rest.items()
+    }
+    return {key: names for key, names in found.items() if names}
