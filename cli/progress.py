@@ -18,16 +18,15 @@ PHASES = {
     "roll_call": "all sites are back",
     "moments": "choosing genes",
     "principal_axes": "pooled principal axes",
+    "fixed_values": "sending what training does not change",
     "fit": "training",
     "peaks": "finding the largest batches",
     "latents": "decoder and reference means",
     "remainders": "what the network does not encode",
     "correct": "sites correct their cells",
-    "energy": "adding up what the run took",
     "labels": "agreeing on labels",
     "class_counts": "counting cells by class",
     "marker_genes": "genes that tell classes apart",
-    "fixed_values": "sending what training does not change",
     "classifier_fit": "training",
     "classifier_fit_of_some": "training",
     "linear_gradient": "training",
@@ -42,6 +41,7 @@ PHASES = {
     "evaluation_moments": "evaluation: moments of cell types",
     "evaluation_features": "evaluation: differences between batches",
     "evaluation_probe": "evaluation: a probe of batches",
+    "energy": "adding up what the run took",
 }
 
 # Of these a run has many rounds.

@@ -190,9 +190,6 @@ def test_a_target_ends_every_run_alike(key):
         plan(f"a:{key}=3,baseline", target=0.9)
 
 
-@pytest.mark.skipif(
-    "target_f1" not in RunConfig.model_fields, reason="this version has no target-f1"
-)
 def test_a_target_is_every_runs():
     found = plan("baseline,small-batch,a:strategy=fedavg", target=0.9)
     assert {values["target-f1"] for values in found.settings.values()} == {0.9}

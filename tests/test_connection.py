@@ -87,7 +87,7 @@ def test_a_run_goes_on_without_a_killed_site(data, tmp_path):
     answers = {line["phase"]: line["bytes"] for line in ledger if line["from"] == "site-2"}
     # Its error is in the ledger too, and nothing after it.
     keys = ["identities", "offers"]
-    assert list(answers) == [*keys, "moments", "reveal", "principal_axes", "fit"]
+    assert list(answers) == [*keys, "moments", "reveal", "principal_axes", "fixed_values", "fit"]
     assert answers["fit"] == 0
 
 
