@@ -48,10 +48,8 @@ def fine_tune(
     OUT then holds a bundle of its own, with what its training took and what the
     bundle's did. Nothing leaves this machine.
     """
-    values = fine_tuning_settings(bundle) | reading
+    values = fine_tuning_settings(bundle, target_f1) | reading
     values["data"] = str(_folder_of(data, out))
-    if target_f1:
-        values["target-f1"] = target_f1
     if scratch is not None:
         values["scratch-kwh"] = _kwh_of(scratch)
     if resume:
@@ -60,16 +58,20 @@ def fine_tune(
     report_of_run(out, console(), draw=True)
 
 
-def fine_tuning_settings(bundle: Path) -> dict[str, Any]:
+def fine_tuning_settings(bundle: Path, target_f1: float = 0.0) -> dict[str, Any]:
     """The settings of a run of one site from a bundle.
 
-    A linear classifier is trained in mini-batches: from a trained start the search for the optimum
-    first goes far away from it, and ends at that of the site's cells alone.
+    With a target it is that which ends the training, or the last round: macro-F1 still rises where
+    the loss no longer falls. A linear classifier is trained in mini-batches: from a trained start
+    the search for the optimum first goes far away from it, and ends at that of the site's cells
+    alone.
     """
     own = bundle_settings(bundle)
     linear = CLASSIFIERS.get(own["classifier"]).fitted == "linear"
     strategy = {"strategy": "fedavg"} if linear else {}
-    return {**ALONE, **own, **strategy, "start-from": str(bundle.expanduser().absolute())}
+    sought = {"target-f1": target_f1, "patience": 0} if target_f1 else {}
+    start = {"start-from": str(bundle.expanduser().absolute())}
+    return {**ALONE, **own, **strategy, **start, **sought}
 
 
 def _folder_of(data: Path, out: Path) -> Path:
