@@ -65,6 +65,9 @@ bench: install
 	$(BIN)/python -m bench.classification conf/classify-inter.toml $(DATA) --seeds 1
 	$(BIN)/python -m bench.classification conf/classify-strategies.toml $(DATA) --ways federated,pooled
 	$(BIN)/python -m bench.classifier_speed $(DATA)
+	$(BIN)/python -m bench.metering $(DATA)
+	$(BIN)/python -m bench.energy_methods $(DATA)
+	$(BIN)/python -m bench.fine_tuning $(DATA)
 
 # Reference pages that are made from the code: docs/settings.md, docs/wire.md.
 docs: install
