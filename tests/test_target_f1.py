@@ -66,8 +66,8 @@ def test_a_run_stops_at_the_first_model_that_has_it(data, tmp_path, way, sums):
     target = (seen[n] + max(seen[m] for m in seen if m < n)) / 2
     run = classify(tmp_path / "out", data, 3, target_f1=target, **settings)
     assert run["target_reached"] == n == run["kept_round"]
-    # A round's line is written when its trees are grown, a network's with its first model's score.
-    n_lines = n if way == "xgboost" else n + 1
+    # Where a round is dear its first model is validated before, else along with it.
+    n_lines = n if way == "xgboost" or "fedavg" in way else n + 1
     assert len(lines(tmp_path / "out/metrics.jsonl")) == n_lines == run["stopped_early"]
     found = by_sklearn(tmp_path / "out", **settings)
     assert run["validation"] == pytest.approx(found)
@@ -153,3 +153,14 @@ def test_counts_are_scikit_learns_on_many_cells():
     assert found.macro_f1 == pytest.approx(expected)
     assert found.accuracy == pytest.approx(accuracy_score(own, answers))
     assert validation_of(validation_counts(outputs[:0], truth[:0])) is None
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedsgd"])
+def test_a_pruned_model_has_to_have_it(data, tmp_path, strategy):
+    """What was reached before pruning was by weights that are gone."""
+    settings = {"classifier": "actinn", "strategy": strategy, "rounds": 8, "learning_rate": 1e-2}
+    settings |= {"prune_share": 0.5, "validation_share": 0.3}
+    run = classify(tmp_path / "out", data, 3, target_f1=0.5, **settings)
+    assert run["target_reached"] >= run["pruned"]["round"]
+    assert run["validation"] == pytest.approx(by_sklearn(tmp_path / "out", **settings))
+    assert run["validation"]["macro_f1"] >= 0.5
