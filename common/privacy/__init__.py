@@ -1,1 +1,1 @@
-"""Differential privacy: exact integer noise, what it costs, and budgets that cannot be overspent."""
+"""Differential privacy: exact integer noise, what it costs, and budgets that hold."""

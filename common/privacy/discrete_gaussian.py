@@ -19,9 +19,7 @@ LARGEST_VARIANCE = 2**80  # sigma 2^40: sums of samples stay far inside int64
 BATCH = 2**18
 
 
-def discrete_gaussian(
-    variance: Fraction | int, n: int, words: Words = random_words
-) -> np.ndarray:
+def discrete_gaussian(variance: Fraction | int, n: int, words: Words = random_words) -> np.ndarray:
     """Independent samples, not seeded and not repeatable.
 
     Parameters

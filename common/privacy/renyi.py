@@ -11,8 +11,6 @@ import math
 
 import numpy as np
 
-from common.privacy.analytic_gaussian import check_delta
-
 # Whole orders only: the bound of Skellam noise is proven for these.
 ORDERS = np.unique(
     np.concatenate([np.arange(2, 257), np.geomspace(257, 100_000, 200).astype(int)])
@@ -80,8 +78,7 @@ def skellam(l1: float, l2: float, variance: float) -> np.ndarray:
 
 
 def epsilon_of(rdp: np.ndarray, delta: float) -> float:
-    """Epsilon at ``delta`` of a curve over ORDERS."""
-    check_delta(delta)
+    """Epsilon at ``delta`` > 0 of a curve over ORDERS."""
     epsilons = rdp + np.log1p(-1 / ORDERS) - (np.log(delta) + np.log(ORDERS)) / (ORDERS - 1)
     return float(max(epsilons.min(), 0.0))
 
