@@ -42,8 +42,16 @@ def composed_epsilon(spends: Sequence[Spend], delta: float) -> float:
         return 0.0
     gaussians = [spend for spend in spends if isinstance(spend, GaussianSpend)]
     pure = [spend for spend in spends if isinstance(spend, PureSpend)]
+    skellams = [spend for spend in spends if isinstance(spend, SkellamSpend)]
+    # One that is no privacy alone, before its square overflows.
+    if (
+        any(s.mu > LARGEST_MU for s in gaussians)
+        or any(s.epsilon > LARGEST_EPSILON for s in pure)
+        or any(s.l2 > LARGEST_MU * math.sqrt(s.variance) for s in skellams)
+    ):
+        return math.inf
     full = math.sqrt(sum(s.times * s.mu**2 for s in gaussians if s.sampling == 1))
-    if full > LARGEST_MU or any(s.mu > LARGEST_MU for s in gaussians):
+    if full > LARGEST_MU:
         return math.inf
     far = sum(s.times * s.ratio for s in gaussians)
     if far > LARGEST_EPSILON:
@@ -56,7 +64,7 @@ def composed_epsilon(spends: Sequence[Spend], delta: float) -> float:
     # An upper bound, too, and quick: losses this large would take the grid minutes.
     if rough > LARGEST_EPSILON:
         return math.inf
-    if any(isinstance(spend, SkellamSpend) for spend in spends):
+    if skellams:
         return rough + 2 * far
     return _by_losses(full, sampled, pure, remaining) + 2 * far
 

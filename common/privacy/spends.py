@@ -47,8 +47,8 @@ class SkellamSpend(_Spend):
     """Skellam noise of a total variance on whole numbers; sensitivities in grid steps."""
 
     kind: Literal["skellam"] = "skellam"
-    l1: Positive
-    l2: Positive
+    l1: Annotated[float, Field(ge=1, le=1e15)]
+    l2: Annotated[float, Field(ge=1, le=1e15)]
     variance: Positive
     times: Times = 1
 
