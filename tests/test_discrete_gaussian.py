@@ -50,7 +50,7 @@ def test_the_test_tells_a_rounded_gaussian_and_another_sigma():
     generator = np.random.default_rng(0)
     rounded = np.rint(generator.normal(0, 1, N)).astype(int)
     assert p_value(rounded, *gaussian_law(1)) < CHANCE
-    assert p_value(discrete_gaussian(Fraction(10_800), N), *gaussian_law(10_000)) < CHANCE
+    assert p_value(discrete_gaussian(Fraction(12_000), N), *gaussian_law(10_000)) < CHANCE
 
 
 def test_a_wide_one_is_a_gaussian():
