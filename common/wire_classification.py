@@ -119,11 +119,8 @@ CLASSIFICATION = {
         times=0,
     ),
     "validation": Phase(
-        "how good the classifier is on validation cells: the final one, and with target-f1 the one "
-        "before a round that is more than a step",
+        "how good the final classifier is on validation cells",
         _BY_CLASS,
-        train=True,
-        times=0,
         may_lose=False,
     ),
     "temperature": Phase(

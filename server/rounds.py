@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from common.classification.validation import Validation, validation_of
+from common.classification.validation import Validation
 from common.config import RunConfig
 from common.errors import UpdateError
 from common.models.state import State, averaged_names
@@ -127,12 +127,6 @@ class Rounds:
         self.unpruned = unpruned
         self.content = {**content, "weighting": training.weighting}
         self.phase, self.of_some = phase, of_some
-        # A message more costs less than a pass that nobody needs, and more than a step.
-        self.asks_first = bool(config.target_f1) and config.strategy_name != "fedsgd"
-        if self.asks_first and not training.patience:
-            values = {**self.content["values"], "validated": True}
-            self.content = {**self.content, "values": values}
-        self._known: Validation | None = None
         self.folder = folder
         self.checkpoint = checkpoint
         # One object for all rounds: it may keep momentum.
@@ -158,7 +152,7 @@ class Rounds:
                 reached = self._prune(reached)
             elif self._stops(reached):
                 break
-            elif not (reached := self._validated(reached)).met:
+            else:
                 reached = self._round(reached, n_cells)
             self._save(reached)
         trained = reached.state
@@ -195,23 +189,6 @@ class Rounds:
     def _stops(self, reached: Reached) -> bool:
         return reached.met or bool(self.patience and reached.waited >= self.patience)
 
-    def _validated(self, reached: Reached) -> Reached:
-        """Where a round is a whole pass over the cells: whether the target asks for it."""
-        self._known = None
-        if not self.asks_first or not self.session.keeps_all():
-            return reached
-        summed = self.session.sum(
-            "validation",
-            values=self.content["values"],
-            arrays={"model": self.session.kept.whole(reached.state)},
-            panel=self.content["panel"],
-            round_=reached.round_ + 1,
-        )
-        self._known = validation_of(summed.values)
-        if self._known and self._known.macro_f1 >= reached.target:
-            return replace(reached, best=reached.state, kept=reached.round_, met=True)
-        return reached
-
     def _round(self, reached: Reached, n_cells: int) -> Reached:
         start, round_ = time.monotonic(), reached.round_ + 1
 
@@ -234,7 +211,7 @@ class Rounds:
             n_sites=trained.n_sites,
             train_loss=trained.train_loss,
             validation_loss_before=trained.validation_loss,
-            **before(trained.validation or self._known),
+            **before(trained.validation),
             seconds=round(time.monotonic() - start, 3),
         )
         loss = trained.validation_loss

@@ -55,9 +55,7 @@ class Scoring:
             return
         if (kept := checkpoint.get("validation")) is None:
             try:
-                # After those of the training's rounds, where they asked for it too.
-                last = self.folder.entry("n_rounds", 0) + 1
-                found = validation_of(self._sum("validation", last).values)
+                found = validation_of(self._sum("validation").values)
             except SyncytiumError as error:
                 logger.warning("the classifier is not scored on validation cells: %s", error)
             else:
@@ -76,7 +74,7 @@ class Scoring:
             return
         value = threshold.value if threshold else 0.0
         try:
-            summed = self._sum("held_out", 0, temperature=temperature, threshold=value)
+            summed = self._sum("held_out", temperature=temperature, threshold=value)
         except SyncytiumError as error:
             logger.warning("the classifier is not scored: %s", error)
             result: dict[str, Any] = {"evaluated": False, "reason": str(error)}
@@ -88,15 +86,14 @@ class Scoring:
         partial.write_text(json.dumps(result, indent=1, allow_nan=False))
         partial.replace(self.folder.path / FILE)
 
-    def _sum(self, phase: str, round_: int, **values: Any) -> Summed:
+    def _sum(self, phase: str, **values: Any) -> Summed:
         if not self.session.complete():
             raise SecureSumError(
                 "a site was lost; beside the counts of classes, sums over the others would show "
                 "its cells"
             )
         asked = {**self.asked, **values}
-        content = {"values": asked, "arrays": self.arrays, "panel": self.panel}
-        return self.session.sum(phase, round_=round_, **content)
+        return self.session.sum(phase, values=asked, arrays=self.arrays, panel=self.panel)
 
 
 def _scores(sums: dict[str, np.ndarray], vocabulary: LabelVocabulary) -> dict[str, Any]:

@@ -54,8 +54,7 @@ def fit(site: Site, request: Request, outbox: Outbox) -> tuple[np.ndarray, np.nd
     size = matrix.shape[1], cells.n_classes
     model = restore_classifier(plan.name, plan.shape, *size, state, plan.trained)
     start = time.perf_counter()
-    validated = request.values.get("validated", False)
-    validates = plan.training.validates(request.values["round"]) and not validated
+    validates = plan.training.validates(request.values["round"])
     held_out = cells.classed(cells.validation if validates else cells.validation[:0])
     logits = class_logits(model, matrix, held_out, plan.training, device)
     truth, pooled = cells.codes[held_out], np.array(request.values["counts"])

@@ -1,4 +1,4 @@
-"""validation: what the classifier answers for the site's validation cells, by class."""
+"""validation: what the final classifier answers for the site's validation cells, by class."""
 
 from client.classifier import received_logits
 from client.labelled_cells import labelled_cells

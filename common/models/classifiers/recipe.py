@@ -29,9 +29,9 @@ FROM_BUNDLE: Mapping[str, Any] = MappingProxyType(
         "rounds": 10,
         "local_epochs": 1,
         "batch_size": 64,
-        "learning_rate": 2e-3,
+        "learning_rate": 3e-3,
         "schedule": "cosine",
-        "class_weights": "balanced",
+        "class_weights": "sqrt",
         "patience": 3,
     }
 )
