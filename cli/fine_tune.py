@@ -83,14 +83,15 @@ def _folder_of(data: Path, out: Path) -> Path:
         raise InputError(f"{data} is no .h5ad; give this site's AnnData file")
     folder = out.expanduser().absolute() / "data"
     link = folder / file.name
+    others = [path for path in folder.glob("*.h5ad") if path.resolve() != file.resolve()]
+    if others:
+        raise ConfigError(f"{folder} holds the file of another run: give another folder as --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(file)
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error}; give another folder") from None
-    if link.resolve() != file.resolve() or len(list(folder.glob("*.h5ad"))) > 1:
-        raise ConfigError(f"{folder} holds the file of another run: give another folder as --out")
     return folder
 
 

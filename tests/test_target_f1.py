@@ -153,3 +153,14 @@ def test_counts_are_scikit_learns_on_many_cells():
     assert found.macro_f1 == pytest.approx(expected)
     assert found.accuracy == pytest.approx(accuracy_score(own, answers))
     assert validation_of(validation_counts(outputs[:0], truth[:0])) is None
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedsgd"])
+def test_a_pruned_model_has_to_have_it(data, tmp_path, strategy):
+    """What was reached before pruning was by weights that are gone."""
+    settings = {"classifier": "actinn", "strategy": strategy, "rounds": 8, "learning_rate": 1e-2}
+    settings |= {"prune_share": 0.5, "validation_share": 0.3}
+    run = classify(tmp_path / "out", data, 3, target_f1=0.5, **settings)
+    assert run["target_reached"] >= run["pruned"]["round"]
+    assert run["validation"] == pytest.approx(by_sklearn(tmp_path / "out", **settings))
+    assert run["validation"]["macro_f1"] >= 0.5
