@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from client.participants import ParticipantRecord
+from client.simulated_file import simulated_file
 from common.config import RunConfig, run_folder
 from common.data.csr import open_csr, row_chunks, write_csr
 from common.data.genes import columns_of
@@ -40,7 +41,6 @@ logger = logging.getLogger("syncytium.site")
 
 FORMAT = 1
 OUTBOX = "outbox.jsonl"
-DEMO_CELLS_PER_SITE = 1000
 
 
 @lru_cache(maxsize=16)
@@ -96,7 +96,7 @@ class Site:
         config = _run_config(run_config)
         index, n_sites = int(node_config["partition-id"]), int(node_config["num-partitions"])
         out = run_folder(config, run_id)
-        path = _simulated_file(config, out, index, n_sites)
+        path = simulated_file(config, out, index, n_sites)
         node = NodeConfig.parse(
             {
                 "data-path": str(path),
@@ -299,38 +299,6 @@ def outbox_log_of(node_config: dict[str, Any]) -> Path | None:
 def is_simulated(node_config: dict[str, Any]) -> bool:
     """Whether Flower's simulation made this node; one with a file of its own is real."""
     return "partition-id" in node_config and "data-path" not in node_config
-
-
-def _simulated_file(config: RunConfig, out: Path, index: int, n_sites: int) -> Path:
-    if not config.data:
-        return _demo_file(out / "data", index, n_sites, config.seed)
-    folder = Path(config.data).expanduser()
-    if not folder.is_dir():
-        raise InputError(
-            f"data = {config.data!r} is not a folder; give the absolute path of one with a .h5ad "
-            "per site"
-        )
-    files = sorted(folder.glob("*.h5ad"))
-    if len(files) != n_sites:
-        raise ConfigError(
-            f"{folder} holds {len(files)} .h5ad files and the federation has {n_sites} nodes; "
-            f"run with --federation-config 'num-supernodes={len(files)}', or use `syncytium run`"
-        )
-    return files[index]
-
-
-def _demo_file(folder: Path, index: int, n_sites: int, seed: int) -> Path:
-    from common.data.simulator import SimulationPlan, simulate_site
-
-    path = folder / f"hospital-{index + 1}.h5ad"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        plan = SimulationPlan(n_sites=n_sites, n_cells=DEMO_CELLS_PER_SITE * n_sites, seed=seed)
-        with tempfile.TemporaryDirectory(dir=folder) as partial:
-            temporary = Path(partial) / path.name
-            simulate_site(plan, index).write_h5ad(temporary)
-            temporary.replace(path)
-    return path
 
 
 def labelled_types(site: Site) -> list[str]:
