@@ -41,7 +41,8 @@ def figures_of_run(folder: Path, run: dict[str, Any]) -> dict[str, Any]:
         **({} if quality else {"not_scored": why}),
         "validation": run.get("validation"),
         "target_reached": run.get("target_reached"),
-        "energy": _energy(run.get("energy", {})),
+        "energy": _energy(run.get("energy", {}), lost=bool(run.get("losses"))),
+        "float32_sites": run.get("float32_sites", {"n": 0})["n"],
         "communication": run.get("energy", {}).get("communication"),
         "rounds": max((line["round"] for line in json_lines(folder / "metrics.jsonl")), default=0),
         "stopped_early": run.get("stopped_early"),
@@ -69,9 +70,13 @@ def _quality(folder: Path, run: dict[str, Any]) -> tuple[dict[str, float] | None
     return figures, ""
 
 
-def _energy(energy: dict[str, Any]) -> dict[str, Any]:
+def _energy(energy: dict[str, Any], *, lost: bool) -> dict[str, Any]:
     """Of sites and coordinator together: of one alone it would be no method's."""
     sites = energy.get("sites", {"known": False, "reason": "the run tells no energy"})
+    if lost:
+        return {"known": False, "reason": "a site was lost, and what it used with it"}
+    if without := sites.get("n_gpu_unmetered"):
+        return {"known": False, "reason": f"{without} sites used a GPU without a counter"}
     if unmetered := sites.get("n_unmetered"):
         return {"known": False, "reason": f"{unmetered} replies of sites were not metered"}
     if not sites.get("known") or "coordinator" not in energy:

@@ -183,3 +183,14 @@ def _half(of: Mapping[str, float]) -> float:
 def _decimals(value: float) -> int:
     """That leave three digits."""
     return max(0, 2 - int(f"{value:e}".rpartition("e")[2]))
+
+
+def float32_text(record: Mapping[str, Any]) -> str:
+    """Of methods in bf16 that were none at some site; "" if there are none."""
+    names = sorted({run["method"] for run in record["runs"] if run.get("float32_sites")})
+    if not names:
+        return ""
+    return (
+        f"Sites trained in float32 in runs of {', '.join(names)}, since their device has no bf16: "
+        "that is the method without it."
+    )

@@ -16,6 +16,7 @@ from report.comparison_rows import (
     amount,
     best_by_eaps,
     first_run_text,
+    float32_text,
     floor_text,
     means,
     rating,
@@ -97,5 +98,7 @@ def _footnotes(record: Mapping[str, Any]) -> list[str]:
             f"EAPS (macro-F1 per kg) alone would choose {best}, which is "
             f"{verdict(found['methods'][best])}."
         )
+    if told := float32_text(record):
+        lines.append(told)
     reasons = {r for method in found["methods"].values() for r in method["not_known"]}
     return [*lines, *(f"Energy is not known: {reason}." for reason in sorted(reasons))]

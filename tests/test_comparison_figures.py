@@ -1,4 +1,4 @@
-"""What a comparison computes, against brute force and scipy."""
+"""What a comparison computes, against brute force and scipy, and of which runs."""
 
 import itertools
 
@@ -9,6 +9,9 @@ from scipy import stats
 from common.comparison.pareto import dominators, eaps
 from common.comparison.schedule import blocks, seed_of
 from common.comparison.statistics import interval, paired
+from report.compared_run import figures_of_run
+from report.comparison_rows import float32_text
+from tests.compared import made_up
 
 
 def on_front(points):
@@ -96,3 +99,27 @@ def test_the_order_is_the_seeds_and_more_repeats_keep_it():
 def test_seeds_of_repeats():
     assert [seed_of(42, repeat) for repeat in range(3)] == [42, 43, 44]
     assert seed_of(2**31 - 1, 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("entries", "sites", "why"),
+    [
+        ({"losses": [{"site": "site-2"}]}, {}, "a site was lost"),
+        ({}, {"n_gpu_unmetered": 1}, "1 sites used a GPU without a counter"),
+        ({}, {"n_unmetered": 2}, "2 replies of sites were not metered"),
+    ],
+)
+def test_a_part_of_the_energy_is_no_figure(tmp_path, entries, sites, why):
+    run = made_up(tmp_path / "runs/one", **entries)
+    run["energy"]["sites"] |= sites
+    energy = figures_of_run(tmp_path / "runs/one", run)["energy"]
+    assert not energy["known"]
+    assert why in energy["reason"]
+
+
+def test_bf16_that_was_none_is_told(tmp_path):
+    run = made_up(tmp_path / "runs/one", float32_sites={"n": 2, "of": 2})
+    figures = figures_of_run(tmp_path / "runs/one", run)
+    record = {"runs": [{"method": "mixed-precision", **figures}, {"method": "baseline"}]}
+    assert "in float32 in runs of mixed-precision," in float32_text(record)
+    assert float32_text({"runs": [{"method": "baseline", "float32_sites": 0}]}) == ""

@@ -234,3 +234,14 @@ def test_what_a_method_changes():
     assert found.own("baseline") == {}
     assert found.own("small-batch") == {"batch-size": 512, "rounds": 20}
     assert found.own("narrow-ring") == {"ring-bits": 32}
+
+
+@pytest.mark.parametrize("entry", ["carbon-file=/x.csv", "allow-fewer-epochs=true"])
+def test_hours_of_the_grid_are_no_method(entry):
+    with pytest.raises(ConfigError, match="says on what methods are compared"):
+        plan(f"baseline,eco:{entry}")
+
+
+def test_emissions_by_the_hour_are_not_compared():
+    with pytest.raises(ConfigError, match="methods run in others: leave it out"):
+        plan(base={"carbon-file": "/x.csv"})

@@ -8,13 +8,14 @@ from typing import Any
 from common.errors import ConfigError
 from common.registry import did_you_mean
 from common.setting_text import setting_value
-from common.settings import READING, kebab
+from common.settings import CARBON, READING, kebab
 
 # Settings that say on what methods are compared: of all of them alike.
 SHARED = (
     *("task", "data", "out", "resume", "seed", "target-f1", "evaluate"),
     *("test-share", "validation-share", "rare-labels", "label-sites", "ontology"),
-    *("country", "grid-factor"),
+    *("country", "grid-factor", "allow-fewer-epochs"),
+    *map(kebab, CARBON),
     *map(kebab, READING),
 )
 # Of a folder and a column of the table.

@@ -113,6 +113,7 @@ def comparison_plan(
     config = RunConfig.parse(dict(base), where=where)
     work_of(config)
     _require_scored(config, target, where)
+    _require_one_grid(config, where)
     named = [method.name for method in methods]
     reference = "baseline" if "baseline" in named else named[0]
     found = {method.name: settings_of(method, base, target) for method in methods}
@@ -130,6 +131,15 @@ def comparison_plan(
         floor=floor,
         target=target,
     )
+
+
+def _require_one_grid(config: RunConfig, where: str) -> None:
+    """Refuse runs whose emissions, and work, are as the hour is in which each of them falls."""
+    if config.carbon_file:
+        raise ConfigError(
+            f"{where}: carbon-file = {config.carbon_file!r} makes a run's emissions those of its "
+            "hours, and methods run in others: leave it out, and set country or grid-factor"
+        )
 
 
 def _require_scored(config: RunConfig, target: float, where: str) -> None:

@@ -18,6 +18,7 @@ of one machine.</p>
 {% else %}<p>No method is on the front. {{ floor }}</p>{% endif %}
 {% if eaps_misleads %}<div class="note warn"><strong>EAPS alone would choose
 {{ eaps_choice }},</strong> which is {{ eaps_verdict }}.</div>{% endif %}
+{% if in_float32 %}<div class="note warn">{{ in_float32 }}</div>{% endif %}
 {% if unclear %}<div class="note warn">{{ unclear }}</div>{% endif %}
 {% for reason in unknown %}<div class="note warn"><strong>Energy is not known:</strong>
 {{ reason }}.</div>{% endfor %}
