@@ -9,18 +9,26 @@ import fcntl
 import json
 import os
 import platform
+import tempfile
 from pathlib import Path
 
 # Of each resource; intervals that lie further back are forgotten.
 KEPT = 64
+# Seconds or joules by which processes may enter what they count out of order.
+SLACK = 60.0
 Interval = tuple[float, float]
 
 
 def machine_folder() -> Path:
     """This user's folder for what holds for the machine: ``$XDG_CACHE_HOME/syncytium``."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        folder = Path(cache) if cache else Path.home() / ".cache"
+    except RuntimeError:
+        # A user without a home directory, as some containers have.
+        folder = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
     # By its name, since several machines may share a home directory.
-    return (Path(cache) if cache else Path.home() / ".cache") / "syncytium" / platform.node()
+    return folder / "syncytium" / platform.node()
 
 
 class Counted:
@@ -52,8 +60,8 @@ class Counted:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 length = os.fstat(file).st_size
                 kept = _read(os.pread(file, length, 0))
-                # A counter that begins again has not reached them.
-                before = [pair for pair in kept.get(resource, []) if pair[0] <= end]
+                # A counter that began again has not reached them.
+                before = [pair for pair in kept.get(resource, []) if pair[1] <= end + SLACK]
                 kept[resource] = _joined([*before, (begin, end)])[-KEPT:]
                 # In place: to cut a file short takes milliseconds, which a message has few of.
                 os.pwrite(file, json.dumps(kept).encode().ljust(length), 0)

@@ -18,6 +18,8 @@ logger = logging.getLogger("syncytium.energy")
 JOULES_PER_KWH = 3.6e6
 MEASURED, ESTIMATED = "measured", "estimated"
 COUNTED = "counted.json"
+# In a log's line: a GPU was used that tells no energy.
+GPU_UNMETERED = "gpu_unmetered"
 # Aslan et al. 2018, doi:10.1111/jiec.12630: of fixed networks, core and access, in 2015; it halved
 # about every two years.
 NETWORK_KWH_PER_GB, NETWORK_YEAR, HALVED_IN_YEARS = 0.06, 2015, 2
@@ -89,7 +91,8 @@ class Meter:
         whole: bool = False,
     ):
         self.power, self.factor, self.ram = power, factor, ram
-        self.gpu = gpu_name(device)
+        self.device, self.gpu = device, gpu_name(device)
+        self._gpu_unmetered = False
         self.source = MEASURED if power.counters else ESTIMATED
         shared = self.ram or self.gpu
         self._counted = Counted(machine_folder() / COUNTED) if shared else None
@@ -124,7 +127,9 @@ class Meter:
         cpu_seconds = now.cpu_seconds - began.cpu_seconds
         watts, self.source = self._cpu_watts(began, now, cpu_seconds)
         joules = [watts * (cpu_seconds + unread_cpu), 0.0, 0.0]
-        if began.gpu is not None and now.gpu is not None:
+        read = began.gpu is not None and now.gpu is not None
+        self._gpu_unmetered = not read and self.device != "cpu" and _cuda_is_used()
+        if read:
             joules[1] = self._counted.take(self.gpu, began.gpu, max(now.gpu, began.gpu))
         if self.ram and memory:
             start, self._memory_from = self._memory_from, now.seconds
@@ -138,6 +143,9 @@ class Meter:
         busy = now.busy_seconds - began.busy_seconds
         if began.packages is None or now.packages is None:
             return self.power.thread_watts, ESTIMATED
+        if now.seconds - began.seconds > self.power.seconds_of_counters:
+            # They may have begun again more than once.
+            return self.power.thread_watts, ESTIMATED
         passed = _tried(
             lambda: sum(map(_passed, self.power.counters, began.packages, now.packages))
         )
@@ -150,7 +158,8 @@ class Meter:
     def entry(self) -> dict[str, Any]:
         """A lap as a line of a log has it."""
         used = self.lap()
-        return {"energy": {**vars(used), "source": self.source}}
+        unmetered = {GPU_UNMETERED: True} if self._gpu_unmetered else {}
+        return {"energy": {**vars(used), "source": self.source, **unmetered}}
 
 
 def _tried(read: Callable[[], T]) -> T | None:
@@ -176,7 +185,14 @@ def _busy_seconds() -> float:
     import psutil
 
     times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, "iowait", 0.0)
+    # Guests' time is within the users', too.
+    others = sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+    return sum(times) - others
+
+
+def _cuda_is_used() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
 
 
 def _seconds_since_start() -> float:

@@ -29,11 +29,13 @@ def country_factor(country: str) -> float:
         return _table("carbon_intensity_per_source.json")[WORLD] / 1000
     countries = {k: v for k, v in _table("global_energy_mix.json").items() if _intensity(v)}
     if country not in countries:
-        near = difflib.get_close_matches(country.upper(), countries, n=3, cutoff=0.5)
+        names = {entry["country_name"].upper(): code for code, entry in countries.items()}
+        near = [names[country.upper()]] if country.upper() in names else []
+        near = near or difflib.get_close_matches(country.upper(), countries, n=3, cutoff=0.5)
         hint = " or ".join(f"{code} ({countries[code]['country_name']})" for code in near)
         raise ValueError(
             f"country = {country!r} is no ISO code of three letters with known emissions: "
-            f"{f'did you mean {hint}? ' if hint else ''}or set grid-factor and leave country out"
+            f"{f'did you mean {hint}? Or ' if hint else ''}set grid-factor and leave country out"
         )
     return _intensity(countries[country]) / 1000
 

@@ -10,8 +10,8 @@ import logging
 import os
 import platform
 import tempfile
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from common.counted import machine_folder
@@ -39,17 +39,25 @@ class PowerModel:
 
     thread_watts: float
     ram_watts: float
-    counters: tuple[str, ...] = field(default=())
+    counters: tuple[str, ...] = ()
     why_estimated: str = ""
+
+    @cached_property
+    def seconds_of_counters(self) -> float:
+        """How long RAPL's counters surely take to begin again, at twice the CPU's design power."""
+        ranges = []
+        for package in self.counters:
+            with contextlib.suppress(OSError, ValueError):
+                ranges.append(float((Path(package) / "max_energy_range_uj").read_text()) / 1e6)
+        watts = 2 * self.thread_watts * (os.cpu_count() or 1)
+        return min(ranges, default=float("inf")) / watts
 
 
 @lru_cache(maxsize=4)
 def power_model(folder: Path) -> PowerModel:
     """This machine's, its watts as kept for the user or in ``folder``; found if neither has them.
 
-    A process looks once.
-
-    Where nothing can be written it is found each time, and nothing else.
+    A process looks once. Where nothing can be written it is found each time, and nothing else.
     """
     counters, why = _counters(RAPL)
     machine = [platform.node(), cpu_name(), os.cpu_count(), _memory_pages()]
@@ -75,6 +83,7 @@ def power_model(folder: Path) -> PowerModel:
 
 def find_watts() -> tuple[float, float]:
     """Of a busy CPU thread, and of the memory: some tenths of a second."""
+    import psutil
     from codecarbon.core.cpu import DEFAULT_POWER_PER_CORE, TDP
     from codecarbon.core.util import count_physical_cpus
     from codecarbon.external.ram import RAM
@@ -87,7 +96,9 @@ def find_watts() -> tuple[float, float]:
         logger.warning("the CPU's power is not known: %s: %s", type(error).__name__, error)
         watts = None
     watts = watts * count_physical_cpus() if watts else DEFAULT_POWER_PER_CORE * n_threads
-    return watts / n_threads, RAM(tracking_mode="machine").total_power().W
+    # Its way to the size asks SLURM for that of a job.
+    gigabytes = psutil.virtual_memory().total / 2**30
+    return watts / n_threads, RAM(tracking_mode="machine")._calculate_ram_power(gigabytes)
 
 
 def cpu_name() -> str:
@@ -99,6 +110,12 @@ def cpu_name() -> str:
     return platform.processor()
 
 
+def _zone_name(zone: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (zone / "name").read_text().strip()
+    return ""
+
+
 def _memory_pages() -> int:
     try:
         return os.sysconf("SC_PHYS_PAGES")
@@ -108,7 +125,9 @@ def _memory_pages() -> int:
 
 def _counters(root: Path) -> tuple[tuple[str, ...], str]:
     """RAPL's packages, all of them or none, and why none."""
-    packages = sorted(root.glob("intel-rapl:[0-9]")) + sorted(root.glob("intel-rapl:[0-9][0-9]"))
+    zones = sorted(root.glob("intel-rapl:[0-9]")) + sorted(root.glob("intel-rapl:[0-9][0-9]"))
+    # A laptop's "psys" holds the packages, and more.
+    packages = [zone for zone in zones if _zone_name(zone).startswith("package")]
     for package in packages:
         try:
             (package / "energy_uj").read_text()

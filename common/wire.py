@@ -189,6 +189,7 @@ PHASES = {
             "ram_kwh": Masked("kWh of its memory in each phase", "phases", MAX_KWH),
             "kg": Masked("kg CO2e of these in each phase", "phases", MAX_KWH),
             "n_estimated": Masked("1 if its CPU's are not measured", "", integer=True),
+            "n_gpu_unmetered": Masked("1 if it used a GPU without a counter", "", integer=True),
             "n_unmetered": Masked("replies without these figures", "", integer=True),
             **CARBON,
         },

@@ -88,6 +88,13 @@ def notes(energy: dict[str, Any]) -> list[str]:
             f"{estimated} of {sites['n_sites']} sites estimated their CPU energy; each one's own "
             "log says why."
         )
+    if sites.get("since_resumed"):
+        said.append("The sites' energy is of the time since the run was resumed.")
+    if unmetered := sites.get("n_gpu_unmetered"):
+        said.append(
+            f"{unmetered} of {sites['n_sites']} sites used a GPU without a counter of its energy, "
+            "which is missing here."
+        )
     if unmetered := sites.get("n_unmetered"):
         said.append(f"{unmetered} replies of sites were not metered and are missing here.")
     return said

@@ -1,6 +1,5 @@
 """The coordinator's Flower ServerApp: run config -> workflow -> run folder."""
 
-import contextlib
 import importlib
 import logging
 
@@ -39,8 +38,9 @@ def main(grid: Grid, context: Context) -> None:
 
 def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None:
     logger.info("run folder: %s", folder.path)
-    energy = CoordinatorEnergy(config, folder)
+    energy = None
     try:
+        energy = CoordinatorEnergy(config, folder)
         federation = Federation(grid, config, folder)
         federation.metered, federation.note_energy = energy.lap, energy.note
         workflow = importlib.import_module(f"server.workflows.{config.task}")
@@ -56,16 +56,24 @@ def _work(grid: Grid, config: RunConfig, folder: RunFolder, run_id: str) -> None
         raise
     # Of sites that were lost, or whose evaluation failed; a run that failed may go on with them.
     drop_caches(folder.path)
-    energy.lap()
-    energy.note(ended=True)
+    _note(energy)
     folder.finish("finished")
     logger.info("finished: %s", folder.path)
 
 
-def _fail(folder: RunFolder, energy: CoordinatorEnergy, kind: str, reason: str) -> None:
-    """Enter a run's end; what it took until then is told, too."""
-    with contextlib.suppress(Exception):
+def _note(energy: CoordinatorEnergy | None) -> None:
+    """Enter what a run took until its end, which does not hang on it."""
+    if energy is None:
+        return
+    try:
         energy.lap()
         energy.note(ended=True)
+    except Exception as error:
+        logger.warning("what the run took is not noted: %s: %s", type(error).__name__, error)
+
+
+def _fail(folder: RunFolder, energy: CoordinatorEnergy | None, kind: str, reason: str) -> None:
+    """Enter a run's end; what it took until then is told, too."""
+    _note(energy)
     folder.finish("failed", error=reason, error_kind=kind)
     logger.debug("failed", extra=facts(kind=kind, reason=reason))

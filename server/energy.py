@@ -1,6 +1,5 @@
 """What a run took: the coordinator by phase, the sites as one sum, and what was sent."""
 
-import json
 import logging
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from common.errors import SyncytiumError
 from common.grid import WORLD
 from common.power import power_model
 from common.wire import PHASES
+from report.run_record import json_lines
 from server.runs import RunFolder
 from server.session import Session
 from strategies.secure_sum import SecureSum
@@ -67,7 +67,10 @@ class CoordinatorEnergy:
         self._seconds[phase] += now - self._lapped
         self._lapped = now
         if now - self._noted > NOTED_EVERY:
-            self.note()
+            try:
+                self.note()
+            except OSError as error:
+                logger.warning("the coordinator's energy is not noted: %s", error)
 
     def _add(self, shares: Mapping[str, float], *, memory: bool) -> None:
         try:
@@ -111,9 +114,7 @@ def _figures(used: Energy) -> dict[str, float]:
 
 
 def _communication(folder: RunFolder, factor: float) -> dict[str, Any]:
-    ledger = folder.path / "ledger.jsonl"
-    lines = ledger.read_text().splitlines() if ledger.exists() else []
-    n_bytes = sum(json.loads(line)["bytes"] for line in lines)
+    n_bytes = sum(line.get("bytes", 0) for line in json_lines(folder.path / "ledger.jsonl"))
     least, most = communication_kwh(n_bytes)
     kg = [least * factor, most * factor]
     return {"bytes": n_bytes, "kwh": [least, most], "kg": kg, "source": ESTIMATED}
@@ -129,14 +130,13 @@ def sum_of_sites(session: Session, folder: RunFolder, *, last: bool = True) -> N
     SyncytiumError
         It is not the last, and failed.
     """
-    values = {"earlier_runs": [part["after_run"] for part in folder.entry("resumed", [])]}
     energy = folder.entry("energy", {})
     try:
         if last:
-            asked = SecureSum("energy", values=values, **session.settings())
+            asked = SecureSum("energy", **session.settings())
             summed = session.federation.ask_in_passing(asked, SECONDS)
         else:
-            summed = session.sum("energy", values=values)
+            summed = session.sum("energy")
     except SyncytiumError as error:
         if not last:
             raise
@@ -151,9 +151,11 @@ def sum_of_sites(session: Session, folder: RunFolder, *, last: bool = True) -> N
     }
     sites = {
         "known": True,
+        "since_resumed": bool(folder.entry("resumed", [])),
         **_figures(sum(by_phase.values(), Energy())),
         "n_sites": summed.n_sites,
         "n_sites_estimated": summed.count("n_estimated"),
+        "n_gpu_unmetered": summed.count("n_gpu_unmetered"),
         "n_unmetered": summed.count("n_unmetered"),
         "carbon": {
             name: summed.count(name) if field.integer else float(summed.values[name])

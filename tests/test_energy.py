@@ -12,7 +12,7 @@ import common.power
 from client.site import Site
 from common import gpu_counter
 from common.config import RunConfig
-from common.counted import Counted
+from common.counted import Counted, machine_folder
 from common.energy import ESTIMATED, MEASURED, Energy, Meter, communication_kwh
 from common.errors import ConfigError, SiteFailure
 from common.gpu_counter import gpu_name
@@ -106,26 +106,42 @@ def test_what_cannot_be_shared_is_counted_whole(tmp_path):
 
 def test_a_counter_that_began_again_is_counted(tmp_path):
     counted = Counted(tmp_path / "counted.json")
-    counted.take("gpu", 5000, 6000)
-    assert counted.take("gpu", 0, 100) == 100
+    counted.take("gpu", 500, 100_000)
+    assert counted.take("gpu", 600, 5000) == 4400
+    assert counted.take("gpu", 5000, 9000) == 4000
+
+
+def test_processes_that_enter_out_of_order_count_once(tmp_path):
+    counted = Counted(tmp_path / "counted.json")
+    assert counted.take("gpu", 0, 105) == 105
+    assert counted.take("gpu", 50, 100) == 0
 
 
 @pytest.fixture
 def rapl(monkeypatch, tmp_path):
     busy = iter([0.0, 40.0, 50.0])
     monkeypatch.setattr("common.energy._busy_seconds", lambda: next(busy))
-    (tmp_path / "energy_uj").write_text("9000000")
-    (tmp_path / "max_energy_range_uj").write_text("10000000")
+    (tmp_path / "energy_uj").write_text("261000000000")
+    (tmp_path / "max_energy_range_uj").write_text("262144000000")
     return PowerModel(36.0, 20.0, (str(tmp_path),)), tmp_path / "energy_uj"
 
 
 def test_counters_are_shared_by_busy_time_and_begin_again(clock, rapl):
     power, counter = rapl
     meter = Meter(power, 0.5, ram=False)
-    counter.write_text("3000000")
+    counter.write_text("3000000000")
     clock(20, 10)
-    assert meter.lap().cpu_kwh == pytest.approx(4.0 * 10 / 40 / 3.6e6)
+    assert meter.lap().cpu_kwh == pytest.approx(4144 * 10 / 40 / 3.6e6)
     assert meter.source == MEASURED
+
+
+def test_a_counter_that_may_have_begun_again_twice_makes_an_estimate(clock, rapl):
+    power, counter = rapl
+    meter = Meter(power, 0.5, ram=False)
+    counter.write_text("262000000000")
+    clock(3600 * 24, 10)
+    assert meter.lap().cpu_kwh == pytest.approx(36 * 10 / 3.6e6)
+    assert meter.source == ESTIMATED
 
 
 def test_a_counter_that_is_lost_makes_an_estimate(clock, rapl, caplog):
@@ -142,11 +158,11 @@ def test_a_process_of_one_message_is_counted_from_its_start(clock, rapl, monkeyp
     monkeypatch.setattr("common.energy._seconds_since_start", lambda: 7.0)
     power, counter = rapl
     meter = Meter(power, 0.5, whole=True)
-    counter.write_text("3000000")
+    counter.write_text("3000000000")
     clock(20, 10)
     used = meter.lap()
     # 5 s of its CPU before, at the power measured after.
-    assert used.cpu_kwh == pytest.approx(4.0 * 15 / 40 / 3.6e6)
+    assert used.cpu_kwh == pytest.approx(4144 * 15 / 40 / 3.6e6)
     assert used.ram_kwh == pytest.approx(20 * 27 / 3.6e6)
     clock(20, 10)
     assert meter.lap().ram_kwh == pytest.approx(20 * 20 / 3.6e6)
@@ -207,17 +223,63 @@ def test_two_sites_on_one_gpu_count_it_once(monkeypatch, clock):
     assert second.lap().gpu_kwh == pytest.approx(0.005)
 
 
+def test_a_gpu_without_a_counter_is_told(monkeypatch, clock):
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNVML({}))
+    monkeypatch.setattr("common.energy._cuda_is_used", lambda: True)
+    meter = Meter(MODEL, 0.5, ram=False, device="cuda")
+    assert meter.entry()["energy"]["gpu_unmetered"]
+    assert "gpu_unmetered" not in Meter(MODEL, 0.5, ram=False, device="cpu").entry()["energy"]
+
+
+def test_only_packages_are_counted(monkeypatch, tmp_path):
+    for number, name in enumerate(["package-0", "psys", "package-1"]):
+        zone = tmp_path / f"intel-rapl:{number}"
+        zone.mkdir()
+        (zone / "name").write_text(f"{name}\n")
+        (zone / "energy_uj").write_text("1")
+    counters, why = common.power._counters(tmp_path)
+    assert [Path(counter).name for counter in counters] == ["intel-rapl:0", "intel-rapl:2"]
+    assert why == ""
+
+
+def test_a_job_of_slurm_has_its_machines_memory(monkeypatch):
+    plain = common.power.find_watts()
+    monkeypatch.setattr("codecarbon.external.ram.SLURM_JOB_ID", "7")
+    assert common.power.find_watts() == plain
+    assert plain[1] > 0
+
+
 def test_counters_that_may_not_be_read(monkeypatch, tmp_path):
     (tmp_path / "intel-rapl:0").mkdir()
+    (tmp_path / "intel-rapl:0/name").write_text("package-0")
+    read = Path.read_text
 
     def denied(path, *args, **kwargs):
-        raise PermissionError(13, "Permission denied")
+        if path.name == "energy_uj":
+            raise PermissionError(13, "Permission denied")
+        return read(path, *args, **kwargs)
 
     monkeypatch.setattr(Path, "read_text", denied)
     monkeypatch.setattr(common.power, "RAPL", tmp_path)
     model = power_model(tmp_path)
     assert model.counters == ()
     assert "cannot be read (Permission denied): give the user" in model.why_estimated
+
+
+def test_a_country_by_its_name():
+    with pytest.raises(ConfigError, match=r"did you mean DEU \(Germany\)\? Or set grid-factor"):
+        RunConfig.parse({"country": "germany"}, where="test")
+
+
+def test_a_user_without_a_home(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def none(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    monkeypatch.setattr("common.counted.tempfile.gettempdir", lambda: str(tmp_path))
+    assert machine_folder().is_relative_to(tmp_path)
 
 
 @pytest.mark.parametrize("config", [RunConfig, NodeConfig])
@@ -369,16 +431,31 @@ def test_a_run_that_fails_says_what_it_took(tmp_path):
     assert "Energy and carbon" in (tmp_path / "out/report.html").read_text()
 
 
-def test_a_resumed_run_counts_its_earlier_part(tmp_path):
+def test_a_resumed_run_tells_of_which_part_its_figures_are(tmp_path):
     data, out = write_sites(tmp_path / "data", three_sites()), tmp_path / "out"
     settings = {"data": str(data), "n-sites": 3, "evaluate": False, "seed": 5, **TINY}
     with pytest.raises(Stopped):
         run_in_process(out, 3, tamper=stopping("fit", times=4), **settings)
     first = json.loads((out / "run.json").read_text())["energy"]["coordinator"]
+    # As a coordinator that was killed in the middle leaves it.
+    with (out / "ledger.jsonl").open("a") as ledger:
+        ledger.write('{"from": "coordi')
     run_in_process(out, 3, run_id=8, resume=True, **settings)
     run = json.loads((out / "run.json").read_text())
     assert run["energy"]["coordinator"]["kwh"] > first["kwh"] > 0
-    moments = [used["cpu_kwh"] for phase, used in logged(out) if phase == "moments"]
-    assert len(moments) == 3
-    summed = run["energy"]["sites"]["by_phase"]["moments"]["cpu_kwh"]
-    assert summed == pytest.approx(sum(moments), rel=1e-2)
+    assert run["status"] == "finished"
+    # Sums with an earlier run's other sites would tell the energy of one.
+    assert "moments" not in run["energy"]["sites"]["by_phase"]
+    assert any("since the run was resumed" in note for note in energy.notes(run["energy"]))
+
+
+def test_a_disk_that_is_full_costs_the_figure_alone(monkeypatch, tmp_path):
+    data = write_sites(tmp_path / "data", three_sites())
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("server.energy.NOTED_EVERY", 0.0)
+    monkeypatch.setattr("server.energy.CoordinatorEnergy.note", full)
+    run = federate(tmp_path / "out", data, 3, evaluate=False, **TINY)
+    assert run["status"] == "finished"

@@ -8,7 +8,7 @@ import numpy as np
 from client.outbox import Outbox
 from client.site import Site
 from common.carbon_totals import carbon_totals
-from common.energy import ESTIMATED, Energy
+from common.energy import ESTIMATED, GPU_UNMETERED, Energy
 from common.logs import facts
 from common.power import power_model
 from common.wire import PHASES
@@ -20,8 +20,8 @@ logger = logging.getLogger("syncytium.site")
 
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Send four numbers of each phase for a sum over sites, and whether they are estimated."""
-    runs = {outbox.run, *request.values["earlier_runs"]}
-    lines = [line for line in json_lines(site.outbox_log) if line.get("run") in runs]
+    # Of this run alone: others had other sites, and a sum with theirs would tell this one's.
+    lines = [line for line in json_lines(site.outbox_log) if line.get("run") == outbox.run]
     metered = [line for line in lines if "energy" in line and line.get("phase") in PHASES]
     order = {phase: number for number, phase in enumerate(PHASES)}
     for field in fields(Energy):
@@ -31,6 +31,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         outbox.masked(field.name, of_phase)
     estimated = any(line["energy"].get("source") == ESTIMATED for line in metered)
     outbox.masked("n_estimated", int(estimated))
+    outbox.masked("n_gpu_unmetered", int(any(GPU_UNMETERED in line["energy"] for line in metered)))
     for name, value in carbon_totals(lines).items():
         outbox.masked(name, value)
     outbox.masked("n_unmetered", sum("energy" not in line for line in lines))
