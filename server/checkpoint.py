@@ -37,6 +37,22 @@ class Checkpoint:
         self._values: dict[str, Any] = {}
         self._arrays: dict[str, dict[str, np.ndarray]] = {}
 
+    def require_same_bundle(self, name: str, digest: str, path: Path) -> None:
+        """Keep which bundle a run uses, and compare it with that of a run that stopped.
+
+        Raises
+        ------
+        RunError
+            Another one is in its place now.
+        """
+        began = self.get(name, digest)
+        if began != digest:
+            raise RunError(
+                f"the bundle in {path} is another one than when the run began: put it back, or "
+                "begin anew in another folder"
+            )
+        self.save(name, began)
+
     def load(self) -> None:
         """Read what an earlier run left, if it came that far.
 

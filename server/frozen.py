@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common.bundle import Bundle
 from common.config import RunConfig
-from common.errors import ConfigError, RunError
+from common.errors import ConfigError
 from common.models.build import restore_model
 from common.presets import Preset, aligning
 from common.strategy_names import SETTINGS
@@ -61,20 +61,8 @@ class FrozenModel:
     preset: Preset
 
     def require_unchanged(self, checkpoint: Checkpoint) -> None:
-        """Keep which bundle it is, and compare it with that of a run that stopped.
-
-        Raises
-        ------
-        RunError
-            Another one is in its place now.
-        """
-        began = checkpoint.get("frozen", self.bundle.digest)
-        if began != self.bundle.digest:
-            raise RunError(
-                f"the bundle in {self.path} is another one than when the run began: put it back, "
-                "or begin anew in another folder"
-            )
-        checkpoint.save("frozen", began)
+        """As :meth:`~server.checkpoint.Checkpoint.require_same_bundle`."""
+        checkpoint.require_same_bundle("frozen", self.bundle.digest, self.path)
 
 
 def require_frozen_settings(config: RunConfig) -> None:

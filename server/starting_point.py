@@ -16,7 +16,7 @@ from common.classification.published import TASK, PublishedClassifier
 from common.classification.vocabulary import LabelVocabulary
 from common.config import RunConfig
 from common.data.padding import allowed_padding
-from common.errors import ConfigError, InputError, RunError
+from common.errors import ConfigError, InputError
 from common.models.state import State
 from common.panel import Panel
 from common.training_energy import as_earlier
@@ -140,20 +140,8 @@ class StartingPoint:
         return {site: lacks.share for site, lacks in found.items()}
 
     def require_unchanged(self, checkpoint: Checkpoint) -> None:
-        """Keep which bundle it is, and compare it with that of a run that stopped.
-
-        Raises
-        ------
-        RunError
-            Another one is in its place now.
-        """
-        began = checkpoint.get("start", self.digest)
-        if began != self.digest:
-            raise RunError(
-                f"the bundle in {self.path} is another one than when the run began: put it back, "
-                "or begin anew in another folder"
-            )
-        checkpoint.save("start", began)
+        """As :meth:`~server.checkpoint.Checkpoint.require_same_bundle`."""
+        checkpoint.require_same_bundle("start", self.digest, self.path)
 
 
 def starting_point(config: RunConfig) -> StartingPoint:
