@@ -49,6 +49,7 @@ bench: install
 	$(BIN)/python -m bench.throughput $(DATA)
 	$(BIN)/python -m bench.overhead $(DATA)
 	$(BIN)/python -m bench.masking $(DATA)
+	$(BIN)/python -m bench.noise
 	$(BIN)/python -m bench.rounds $(DATA)
 	$(BIN)/python -m bench.many_nodes
 	$(BIN)/python -m bench.memory

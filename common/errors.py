@@ -12,6 +12,7 @@ SyncytiumError
 ├── UpdateError         a site's part of a round is not finite; the round does not count
 ├── SecureSumError      a sum cannot be opened (too few sites, mismatched uploads)
 ├── PolicyError         a site's own policy forbids what the coordinator asks; names the rule
+│   └── BudgetError     a release would cost more privacy than is left
 ├── SiteFailure         one or more sites answered with an error or not at all
 │   └── SiteLost        not at all, and the run waits for them
 └── RunError            the run as a whole failed (its folder, its SuperLink, its exit status)
@@ -115,6 +116,10 @@ class PolicyError(SyncytiumError):
     def __init__(self, message: str, *, public: str | None = None):
         # It names a rule and what the coordinator asked.
         super().__init__(message, public=public or message)
+
+
+class BudgetError(PolicyError):
+    pass
 
 
 class SiteFailure(SyncytiumError):

@@ -1,0 +1,1 @@
+"""Differential privacy: exact integer noise, what it costs, and budgets that hold."""

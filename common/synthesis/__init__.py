@@ -1,0 +1,1 @@
+"""Synthetic cohorts of statistics that are summed over sites with noise."""

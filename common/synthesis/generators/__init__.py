@@ -1,0 +1,1 @@
+"""One generator a file; each enters the table of :mod:`common.synthesis.registry`."""

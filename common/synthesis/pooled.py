@@ -1,0 +1,36 @@
+"""A generator fitted to pooled records with the noise of one trusted centre: what sites are held to."""
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+
+import numpy as np
+
+from common.privacy.analytic_gaussian import mu_for
+from common.privacy.discrete_gaussian import discrete_gaussian
+from common.privacy.integer_gaussian import ROUNDING
+from common.synthesis.generator import Generator, Stage, State
+from common.synthesis.records import Records
+
+
+def variance_of(stage: Stage, mu: float) -> Fraction:
+    """Variance of a stage's noise in grid steps squared, of a run with ``mu`` in all."""
+    return Fraction(math.ceil(stage.l2**2 / (stage.share * mu**2)) + ROUNDING)
+
+
+def fit_pooled(generator: Generator, chunks: Iterable[Records]) -> State:
+    """The state after all stages; ``chunks`` are of whole units and are gone through once a stage."""
+    chunks, state = list(chunks), {}
+    noiseless = math.isinf(generator.epsilon)
+    mu = 0.0 if noiseless else mu_for(generator.epsilon, generator.delta)
+    for stage in generator.stages:
+        total = np.zeros(stage.n_values, dtype=np.int64)
+        for records in chunks:
+            total += generator.statistics(stage, records, state)
+        sd = 0.0
+        if not noiseless:
+            variance = variance_of(stage, mu)
+            total += discrete_gaussian(variance, stage.n_values)
+            sd = math.sqrt(variance)
+        state = generator.take(stage, total.astype(np.float64), sd, state)
+    return state
