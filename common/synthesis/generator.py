@@ -81,7 +81,7 @@ class Generator(ABC):
 
     @abstractmethod
     def statistics(self, stage: Stage, records: Records, state: State) -> np.ndarray:
-        """A stage's whole numbers of some whole units, clipped to its sensitivity: int64 (n_values,).
+        """A stage of some whole units, clipped to its sensitivity: int64 (n_values,).
 
         Those of two sets of units add up to those of both. ``state`` is what earlier stages gave.
         """

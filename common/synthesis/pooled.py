@@ -1,4 +1,4 @@
-"""A generator fitted to pooled records with the noise of one trusted centre: what sites are held to."""
+"""A generator fitted to pooled records with one trusted centre's noise: what sites are held to.
 
 import math
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def variance_of(stage: Stage, mu: float) -> Fraction:
 
 
 def fit_pooled(generator: Generator, chunks: Iterable[Records]) -> State:
-    """The state after all stages; ``chunks`` are of whole units and are gone through once a stage."""
+    """The state after all stages; ``chunks`` are whole units, gone through once a stage."""
     chunks, state = list(chunks), {}
     noiseless = math.isinf(generator.epsilon)
     mu = 0.0 if noiseless else mu_for(generator.epsilon, generator.delta)

@@ -17,7 +17,7 @@ class Schema:
     low, high
         Public bounds of a gene's value; what is outside is clipped to them, and counted.
     unit
-        Whom privacy is for: a record (a bulk sample or a cell), or a donor with all of their records.
+        Whom privacy is for: a record (bulk sample or cell), or a donor with all their records.
     most_records
         Of a donor and class that count, at most; 1 with ``unit = "record"``.
     counts
