@@ -1,4 +1,4 @@
-"""A generator fitted to pooled records with one trusted centre's noise: what sites are held to.
+"""A generator fitted to pooled records with a trusted centre's noise: what sites are held to."""
 
 import math
 from collections.abc import Iterable
