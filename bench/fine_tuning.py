@@ -114,6 +114,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 share: share_of([row["tuned"][key] / row["scratch"][key] for row in own])
                 for share, key in (("energy", "wh"), ("training", "training_wh"))
             },
+            "together": sum(r["tuned"]["wh"] for r in own) / sum(r["scratch"]["wh"] for r in own),
             "validation": {w: statistics.fmean(r[w]["validation"] for r in own) for w in WAYS},
             "test": {w: statistics.fmean(r[w]["test"] for r in own) for w in WAYS},
             "target": statistics.fmean(row["target"] for row in own),
@@ -147,9 +148,10 @@ def keep_rows(rows: list[dict[str, Any]], *, tell: bool = True) -> None:
 def table(rows: list[dict[str, Any]]) -> str:
     """The means, in Markdown."""
     lines = [
-        "| classifier, target | reached | energy, tuned / scratch | training alone | validation "
+        "| classifier, target | reached | energy, tuned / scratch | of all cases together | "
+        "training alone | validation "
         "macro-F1: scratch, tuned | test: scratch, tuned | Wh: scratch, tuned, bundle |",
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for model, own in summary(rows).items():
         energy, training = (
@@ -158,8 +160,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         quality = (
             f"{own[k]['scratch']:.3f}, {own[k]['tuned']:.3f}" for k in ("validation", "test")
         )
+        together = f"{own['together']:.2f}"
         wh = ", ".join(f"{own['wh'][way]:.4f}" for way in (*WAYS, "bundle"))
-        cells = (f"{own['reached']} of {own['cases']}", energy, training, *quality, wh)
+        cells = (f"{own['reached']} of {own['cases']}", energy, together, training, *quality, wh)
         lines.append(f"| {model} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

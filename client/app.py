@@ -17,7 +17,7 @@ from flwr.clientapp import ClientApp
 
 from client.outbox import Outbox, refusal
 from client.site import Site, is_simulated, outbox_log_of
-from client.work import begin_work
+from client.work import begin_work, meter_of
 from common.errors import DiskError, SyncytiumError
 from common.logs import LOG, facts, logged_to
 from common.policy import MB
@@ -93,13 +93,14 @@ def _keys(state: RecordDict, run: str) -> SiteKeys:
 def _work(site: Site, request: Request, keys: SiteKeys, run: str, asked: Metadata) -> RecordDict:
     phase = _phase_named(asked)
     worker = importlib.import_module(f"client.phases.{phase}")
-    work = begin_work(site, phase, run, asked, request)
-    outbox, context = Outbox(phase, site.outbox_log, run, work.entry), None
+    meter, context = meter_of(site), None
     if phase_of(phase).masked():
-        # Before anything is computed: a refusal must not tell of the site's data.
+        # Before anything is computed, or waited for: a refusal must not tell of the site's data.
         context = request.context(site.config.digest())
         keys.count(context, phase)
         site.sums.begin(context, request.values["keys"])
+    work = begin_work(site, meter, phase, run, asked, request)
+    outbox = Outbox(phase, site.outbox_log, run, work.entry)
     worker.run(site, request, outbox)
     return to_record(*outbox.seal(site.sums, context))
 

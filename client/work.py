@@ -71,12 +71,13 @@ class Work:
         return {**values, "kg_saved": kwh * (at_arrival - now) / 1000}
 
 
-def begin_work(site: Site, phase: str, run: str, asked: Metadata, request: Request) -> Work:
+def begin_work(
+    site: Site, meter: Meter | None, phase: str, run: str, asked: Metadata, request: Request
+) -> Work:
     """Begin a message's work; after a wait for a better hour, where the site wants that.
 
     What passes while it waits is not metered.
     """
-    meter = _meter(site)
     plan, before = plan_of(site, phase, run, asked, request), Energy()
     if plan.wait:
         if meter:
@@ -84,7 +85,7 @@ def begin_work(site: Site, phase: str, run: str, asked: Metadata, request: Reque
             before = meter.lap()
         logger.info("%s: %s waits %.0f s for a better hour", site.name, phase, plan.wait)
         sleep(plan.arrived, plan.wait)
-        meter = _meter(site)
+        meter = meter_of(site)
     return Work(plan, meter, time.time(), before)
 
 
@@ -96,7 +97,7 @@ def _by_the_hour(meter: Meter, hours: CarbonHours | None, begin: float, end: flo
     return known
 
 
-def _meter(site: Site) -> Meter | None:
+def meter_of(site: Site) -> Meter | None:
     """Meters from now on; None where it cannot be metered."""
     try:
         return site.meter()

@@ -30,13 +30,13 @@ def kwh_of(energy: Mapping[str, Any]) -> float:
 def not_used(line: Mapping[str, Any]) -> tuple[float, float]:
     """Estimated kWh and kg CO2e of the epochs that a message did not train.
 
-    Those of an epoch are those of the message while it fitted, over the epochs that it trained.
+    Those of an epoch are those of the message while it trained, over the epochs that it trained.
     """
     energy, epochs = line.get("energy"), line.get("fewer_epochs")
     if not energy or not epochs:
         return 0.0, 0.0
-    fitting = min(line["fitting_seconds"] / line["seconds"], 1.0) if line["seconds"] else 1.0
-    times = fitting * (epochs["planned"] / epochs["trained"] - 1)
+    training = min(line["training_seconds"] / line["seconds"], 1.0) if line["seconds"] else 1.0
+    times = training * (epochs["planned"] / epochs["trained"] - 1)
     return times * kwh_of(energy), times * energy["kg"]
 
 

@@ -1,7 +1,8 @@
 """Settings of one site, written by the site itself: Flower's node config."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from common.grid import country_factor
 from common.settings import CarbonSettings, Device, EnergySettings, ReadingSettings
 
 
@@ -24,3 +25,25 @@ class NodeConfig(ReadingSettings, EnergySettings, CarbonSettings):
     count_ram: bool = Field(
         True, description="count the memory's energy; false at all but one of a machine's nodes"
     )
+
+    @field_validator("country")
+    @classmethod
+    def _country_is_known(cls, country: str) -> str:
+        # Told by why_no_emissions: no reason to keep a site out of a run.
+        return country
+
+    @property
+    def why_no_emissions(self) -> str:
+        """Why its emissions are not known, and how to mend it; "" where they are."""
+        if self.grid_factor:
+            return ""
+        try:
+            country_factor(self.country)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    @property
+    def emission_factor(self) -> float:
+        """Kilograms of CO2e per kWh; 0 where that is not known."""
+        return 0.0 if self.why_no_emissions else super().emission_factor

@@ -190,6 +190,9 @@ PHASES = {
             "kg": Masked("kg CO2e of these in each phase", "phases", MAX_KWH),
             "n_estimated": Masked("1 if its CPU's are not measured", "", integer=True),
             "n_gpu_unmetered": Masked("1 if it used a GPU without a counter", "", integer=True),
+            "n_without_emissions": Masked(
+                "1 if its country's emissions are not known", "", integer=True
+            ),
             "n_unmetered": Masked("replies without these figures", "", integer=True),
             **CARBON,
         },

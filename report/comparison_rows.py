@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.comparison.results import BEATEN, NOT_REACHED
-from report.compared_run import PARTLY, joint_source
-from report.energy import how as of_source
+from common.energy import MEASURED
+from report.compared_run import joint_source
 
 Figures = Mapping[str, Mapping[str, float]]
 NONE = "–"
@@ -113,8 +113,8 @@ def verdict(method: Mapping[str, Any]) -> str:
 
 
 def how(source: str) -> str:
-    """How figures came about."""
-    return source if source == PARTLY else of_source(source)
+    """How figures came about; memory's are always estimates."""
+    return "CPU measured, memory estimated" if source == MEASURED else source
 
 
 def source(results: Mapping[str, Any]) -> str:

@@ -23,9 +23,14 @@ def in_kg(value: float) -> str:
     return f"{value * 1e6:.3g} mg CO2e"
 
 
-def how(source: str) -> str:
-    """How figures came about; memory's is always an estimate."""
-    return "CPU measured, memory estimated" if source == MEASURED else "estimated"
+def how(part: dict[str, Any]) -> str:
+    """How figures came about: a GPU's are measured or missing, memory's always an estimate."""
+    measured = ["CPU"] if part["source"] == MEASURED else []
+    measured += ["GPU"] if part["gpu_kwh"] else []
+    if not measured:
+        return "estimated"
+    rest = "memory" if "CPU" in measured else "CPU, memory"
+    return f"{', '.join(measured)} measured, {rest} estimated"
 
 
 def summary(energy: dict[str, Any]) -> str:
@@ -40,7 +45,7 @@ def summary(energy: dict[str, Any]) -> str:
 
 
 def _figures(part: dict[str, Any]) -> str:
-    return f"{in_kwh(part['kwh'])}, {in_kg(part['kg'])} ({how(part['source'])})"
+    return f"{in_kwh(part['kwh'])}, {in_kg(part['kg'])} ({how(part)})"
 
 
 def rows(energy: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -50,7 +55,7 @@ def rows(energy: dict[str, Any]) -> list[tuple[str, ...]]:
     if sites["known"]:
         who = {f"{sites['n_sites']} sites": sites, **who}
     return [
-        (name, *(in_kwh(part[key]) for key in PARTS), in_kg(part["kg"]), how(part["source"]))
+        (name, *(in_kwh(part[key]) for key in PARTS), in_kg(part["kg"]), how(part))
         for name, part in who.items()
     ]
 
@@ -94,6 +99,11 @@ def notes(energy: dict[str, Any]) -> list[str]:
         said.append(
             f"{unmetered} of {sites['n_sites']} sites used a GPU without a counter of its energy, "
             "which is missing here."
+        )
+    if unknown := sites.get("n_without_emissions"):
+        said.append(
+            f"{unknown} of {sites['n_sites']} sites name a country of unknown emissions: their kg "
+            "CO2e are missing here, their kWh are not; each one's own log says how to mend it."
         )
     if unmetered := sites.get("n_unmetered"):
         said.append(f"{unmetered} replies of sites were not metered and are missing here.")

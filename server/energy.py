@@ -156,6 +156,7 @@ def sum_of_sites(session: Session, folder: RunFolder, *, last: bool = True) -> N
         "n_sites": summed.n_sites,
         "n_sites_estimated": summed.count("n_estimated"),
         "n_gpu_unmetered": summed.count("n_gpu_unmetered"),
+        "n_without_emissions": summed.count("n_without_emissions"),
         "n_unmetered": summed.count("n_unmetered"),
         "carbon": {
             name: summed.count(name) if field.integer else float(summed.values[name])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import common.power
+from client.node.preflight import check_site
 from client.site import Site
 from common import gpu_counter
 from common.config import RunConfig
@@ -282,11 +283,42 @@ def test_a_user_without_a_home(monkeypatch, tmp_path):
     assert machine_folder().is_relative_to(tmp_path)
 
 
-@pytest.mark.parametrize("config", [RunConfig, NodeConfig])
-def test_an_unknown_country(config):
-    given = {"country": "DE"} | ({"data-path": "a.h5ad"} if config is NodeConfig else {})
+def test_an_unknown_country_in_a_run():
     with pytest.raises(ConfigError, match=r"did you mean DEU \(Germany\)"):
-        config.parse(given, where="test")
+        RunConfig.parse({"country": "DE"}, where="test")
+
+
+def test_a_site_of_an_unknown_country_takes_part_without_emissions(monkeypatch, tmp_path, capsys):
+    data = write_sites(tmp_path / "data", three_sites())
+    given = {"data-path": str(data / "site-1.h5ad"), "output-dir": str(tmp_path / "out-a")}
+    check_site({**given, "country": "DE"})
+    assert "did you mean DEU (Germany)" in capsys.readouterr().err
+    node = NodeConfig.parse({**given, "country": "DE"}, where="test")
+    assert (node.emission_factor, NodeConfig(**given).why_no_emissions) == (0.0, "")
+    assert NodeConfig(**given, **{"country": "DE", "grid-factor": 0.3}).emission_factor == 0.3
+    parse = NodeConfig.parse.__func__
+
+    def one_abroad(cls, values, *, where):
+        abroad = {"country": "DE"} if values["data-path"].endswith("site-2.h5ad") else {}
+        return parse(cls, {**values, **abroad}, where=where)
+
+    monkeypatch.setattr(NodeConfig, "parse", classmethod(one_abroad))
+    run = federate(tmp_path / "out", data, 3, evaluate=False, country="FRA", **TINY)
+    assert run["status"] == "finished"
+    sites = run["energy"]["sites"]
+    assert sites["n_without_emissions"] == 1
+    parts = ("cpu_kwh", "gpu_kwh", "ram_kwh")
+    entries = [used for _, used in logged(tmp_path / "out") if used["kg"]]
+    known = sum(used[part] for used in entries for part in parts)
+    assert sites["kg"] == pytest.approx(known * run["energy"]["kg_per_kwh"], rel=1e-3)
+    assert known < sites["kwh"]
+    assert any(
+        "1 of 3 sites name a country of unknown emissions" in note
+        for note in energy.notes(run["energy"])
+    )
+    log = (tmp_path / "out/sites/site-2/outbox.jsonl").read_text()
+    assert "why_no_emissions" in log
+    assert "why_no_emissions" not in (tmp_path / "out/sites/site-1/outbox.jsonl").read_text()
 
 
 def test_factors():

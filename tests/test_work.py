@@ -60,7 +60,7 @@ def begin(monkeypatch, clock, wait, hours=None, fails=False):
 
     monkeypatch.setattr(work, "plan_of", plan)
     site = SimpleNamespace(name="here", meter=meter)
-    return work.begin_work(site, "fit", "7", None, None)
+    return work.begin_work(site, work.meter_of(site), "fit", "7", None, None)
 
 
 @pytest.mark.parametrize("wait", [0.0, HOUR])

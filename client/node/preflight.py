@@ -43,6 +43,8 @@ def check_site(node_config: dict[str, Any]) -> None:
     for key, folder in {**folders, "state-dir": policy.state_dir}.items():
         if folder:
             _writable(key, Path(folder).expanduser())
+    if why := node.why_no_emissions:
+        print(f"{why}. Until then the site's energy is told without emissions.", file=sys.stderr)
     if node.carbon_file:
         try:
             read_carbon_hours(node.carbon_file).require_now(time.time())

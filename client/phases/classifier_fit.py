@@ -63,6 +63,7 @@ def fit(site: Site, request: Request, outbox: Outbox) -> tuple[np.ndarray, np.nd
     )
     weights = None if balance.weights is None else balance.weights.numpy()
     validation_loss = loss_sum(model, logits, truth, weights)
+    training_from = time.perf_counter()
     made, update, train_loss = _train(
         site,
         request,
@@ -74,7 +75,10 @@ def fit(site: Site, request: Request, outbox: Outbox) -> tuple[np.ndarray, np.nd
         device=device,
         precision=precision_at(site, device, outbox),
     )
-    outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
+    ended = time.perf_counter()
+    outbox.local(
+        fitting_seconds=round(ended - start, 4), training_seconds=round(ended - training_from, 4)
+    )
     send_update(
         site,
         request,

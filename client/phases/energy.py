@@ -32,9 +32,16 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     estimated = any(line["energy"].get("source") == ESTIMATED for line in metered)
     outbox.masked("n_estimated", int(estimated))
     outbox.masked("n_gpu_unmetered", int(any(GPU_UNMETERED in line["energy"] for line in metered)))
+    # By the hours of a file they may be known all the same.
+    unknown = any(not line["energy"].get("kg_per_kwh", 1.0) for line in metered)
+    outbox.masked("n_without_emissions", int(unknown))
     for name, value in carbon_totals(lines).items():
         outbox.masked(name, value)
     outbox.masked("n_unmetered", sum("energy" not in line for line in lines))
+    if unknown:
+        why = site.node.why_no_emissions
+        outbox.local(why_no_emissions=why)
+        logger.warning("emissions: %s", why, extra=facts(event="no emissions", reason=why))
     if why := power_model(site.output_dir).why_estimated:
         outbox.local(why_estimated=why)
         logger.info("CPU energy is estimated: %s", why, extra=facts(event="estimated", reason=why))

@@ -27,6 +27,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         raise InputError(f"{site.file.path}: {n_train} cells are left for training; give more")
     start = time.perf_counter()
     validation_loss = evaluation_loss(model, matrix, split.validation, training, device)
+    training_from = time.perf_counter()
     # Of what the message has alone: nothing else is trained.
     name, kept, sent = site.config.strategy_name, request.kept, request.arrays("model")
     drawn = {"round_": values["round"], "seed": site.config.seed}
@@ -42,7 +43,10 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
         state = state_of(model)
         made = kept.thin({name: state[name] for name in sent})
         update = change(made, sent)
-    outbox.local(fitting_seconds=round(time.perf_counter() - start, 4))
+    ended = time.perf_counter()
+    outbox.local(
+        fitting_seconds=round(ended - start, 4), training_seconds=round(ended - training_from, 4)
+    )
     send_update(
         site,
         request,

@@ -31,7 +31,7 @@ from common.models.classifiers.cell_graph import (
 )
 from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
-from common.models.classifiers.recipe import ClassifierTraining
+from common.models.classifiers.recipe import FROM_BUNDLE, ClassifierTraining
 from common.models.classifiers.registry import register_classifier
 
 
@@ -77,6 +77,9 @@ class ScCDCGShape:
 )
 class ScCDCG(Classifier):
     """The autoencoder and head of :class:`ScCDCGShape`; the graphs enter the loss alone."""
+
+    # Their own rate: wide layers have it in few epochs.
+    from_bundle = FROM_BUNDLE | {"learning_rate": 1e-3}
 
     def __init__(self, n_genes: int, n_classes: int, shape: ScCDCGShape):
         super().__init__(n_classes)

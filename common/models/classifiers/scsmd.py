@@ -25,7 +25,7 @@ from torch import nn
 from common.models.classifiers.class_balance import ClassBalance
 from common.models.classifiers.classifier import Classifier
 from common.models.classifiers.dilated_gate import DilatedGate
-from common.models.classifiers.recipe import ClassifierTraining
+from common.models.classifiers.recipe import FROM_BUNDLE, ClassifierTraining
 from common.models.classifiers.registry import register_classifier
 from common.precision import in_float32
 
@@ -77,6 +77,9 @@ class ScSMDShape:
 )
 class ScSMD(Classifier):
     """The network of :class:`ScSMDShape`."""
+
+    # Their own rate: wide layers have it in few epochs.
+    from_bundle = FROM_BUNDLE | {"learning_rate": 1e-3}
 
     def __init__(self, n_genes: int, n_classes: int, shape: ScSMDShape):
         super().__init__(n_classes)
