@@ -11,7 +11,7 @@ import numpy as np
 
 from common.classification.validation import Validation
 from common.config import RunConfig
-from common.errors import UpdateError
+from common.errors import ConfigError, UpdateError
 from common.models.state import State, averaged_names
 from common.pruned import Kept, prune_after, weights_of, without_smallest
 from common.strategy_names import ROBUST
@@ -145,6 +145,7 @@ class Rounds:
         the run's ``target-f1``; else the last one. A round in which an update is not finite leaves
         the state as it was.
         """
+        self._require_prunable(state)
         reached = self._go_on(state)
         self.folder.note(n_exchanged=_n_values(reached.state))
         while reached.round_ < self.n_rounds:
@@ -163,6 +164,17 @@ class Rounds:
             trained = reached.best
         return self.session.kept.whole(trained)
 
+    def _prunable(self, state: State) -> list[str]:
+        return [name for name in weights_of(state, self.trained) if name not in self.unpruned]
+
+    def _require_prunable(self, state: State) -> None:
+        if self.prune_after and not self._prunable(state):
+            raise ConfigError(
+                f"prune-share = {self.config.prune_share:g}: of {', '.join(self.trained)}, which "
+                "are trained, none is a weight matrix; train more of the network, or leave "
+                "prune-share out"
+            )
+
     def _prunes(self, reached: Reached) -> bool:
         # Where training would stop before, there is nothing to wait for.
         due = reached.round_ == self.prune_after or self._stops(reached)
@@ -171,8 +183,7 @@ class Rounds:
     def _prune(self, reached: Reached) -> Reached:
         """From here on models before it are no longer candidates: they have all weights."""
         state = reached.best if self._stops(reached) else reached.state
-        names = [name for name in weights_of(state, self.trained) if name not in self.unpruned]
-        kept = without_smallest(state, names, self.config.prune_share)
+        kept = without_smallest(state, self._prunable(state), self.config.prune_share)
         if self.strategy:
             thin_momentum(self.strategy, self.trained, kept)
         self.session.kept = kept

@@ -14,6 +14,7 @@ from common.presets import PRESETS, resolve
 from common.pruned import Kept, prune_after, weights_of, without_smallest
 from common.training import fit
 from server.frozen import require_frozen_settings
+from server.rounds import Rounds
 from strategies.by_name import strategy_of
 from strategies.momentum import momentum_of, thin_momentum
 from strategies.records import Request, to_record
@@ -233,3 +234,14 @@ def test_who_does_not_read_it_refuses_it(classifier):
         plan_of(classifier=classifier, prune_share=0.5, prune_round=2)
     with pytest.raises(ConfigError, match="prune-share: with model = '/b'"):
         require_frozen_settings(config(model="/b", prune_share=0.5))
+
+
+def test_nothing_to_prune_is_said_before_training():
+    rounds = Rounds.__new__(Rounds)
+    rounds.config, rounds.prune_after = config(prune_share=0.5), 2
+    rounds.trained, rounds.unpruned = ["norm.weight", "norm.bias"], ()
+    state = {name: np.zeros(3) for name in rounds.trained}
+    with pytest.raises(ConfigError, match=r"prune-share = 0\.5: of norm\.weight, norm\.bias, "):
+        rounds.train(state, 10)
+    rounds.trained, state["head.weight"] = ["head.weight", "norm.bias"], np.zeros((2, 3))
+    rounds._require_prunable(state)
