@@ -13,33 +13,47 @@ def statement(privacy: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     privacy
-        ``epsilon``, ``delta``, ``unit``; with ``epsilon_colluding`` and ``colluding`` where sites
-        may collude. {}: nothing is stated.
+        ``private``, ``epsilon``, ``delta``, ``unit``, and where they are told ``colluding``,
+        ``epsilon_colluding`` by number of sites, and ``not_covered``. {}: nothing is stated.
     """
-    if "epsilon" not in privacy:
+    if not privacy:
         return ["No privacy is stated: treat the cohort as the real records."]
-    epsilon, delta = float(privacy["epsilon"]), float(privacy.get("delta", 0.0))
-    unit = UNITS.get(str(privacy.get("unit", "record")), str(privacy.get("unit")))
-    if math.isinf(epsilon):
+    if not is_private(privacy):
         return [
             "Made without noise: there is no privacy. Treat the cohort as the real records; it is "
             "an upper bound for comparison."
         ]
+    epsilon, delta = float(privacy["epsilon"]), float(privacy["delta"])
+    unit = UNITS.get(str(privacy.get("unit", "record")), str(privacy.get("unit")))
     told = [
         f"Differentially private: epsilon {epsilon:.3g}, delta {delta:.2g} for each {unit} added "
         "or removed.",
         f"Whoever sees it, whatever else they know: a guess at even odds of whether a {unit} is in "
-        f"it becomes right with a chance of at most {guess(epsilon, delta):.0%}.",
+        f"it is right with a chance of at most {guess(epsilon, delta):.1%}.",
     ]
-    colluding = int(privacy.get("colluding", 0))
-    if colluding and "epsilon_colluding" in privacy:
-        told.append(
-            f"Against {colluding} colluding site{'s' if colluding > 1 else ''}, who know their own "
-            f"noise: epsilon {float(privacy['epsilon_colluding']):.3g}."
-        )
     if epsilon > 10:
         told.append("An epsilon above 10 promises little.")
+    colluding = int(privacy.get("colluding", 0))
+    for n, against in dict(privacy.get("epsilon_colluding", {})).items():
+        sites = f"{n} site{'s' if int(n) > 1 else ''} that pool{'' if int(n) > 1 else 's'}"
+        if not _number(against):
+            told.append(f"Against {sites} what they know: no epsilon can be stated.")
+        elif int(n) > colluding:
+            told.append(f"Against {sites} what they know: epsilon {float(against):.3g}.")
+    told += [f"Not covered: {what}." for what in privacy.get("not_covered", ())]
     return told
+
+
+def is_private(privacy: Mapping[str, Any]) -> bool:
+    """Whether a statement promises anything."""
+    return bool(privacy.get("private", True)) and _number(privacy.get("epsilon"))
+
+
+def _number(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def guess(epsilon: float, delta: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from common.errors import SyncytiumError
 from common.synthesis.scores.figures import FIGURES
 from report.epsilon_curve import epsilon_curve
-from report.privacy_words import statement
+from report.privacy_words import is_private, statement
 from report.run_record import RunRecord
 from report.synthesis_evaluation import privacy_statement
 from report.synthesis_pictures import attack_drawing, cohort_pictures, gene_drawings
@@ -43,7 +43,7 @@ def synthesis_values(record: RunRecord, *, pictures: bool) -> dict[str, Any]:
     audited = evaluation and evaluation["audit"]["audited"]
     return {
         "privacy": statement(privacy),
-        "privacy_stated": "epsilon" in privacy,
+        "privacy_stated": is_private(privacy),
         "evaluated": evaluation,
         "findings": _findings(evaluation) if evaluation else [],
         "score_groups": _groups(evaluation) if evaluation else {},

@@ -9,13 +9,13 @@ import numpy as np
 
 from common.data.genes import columns_of
 from common.data.h5ad import H5ad
-from common.data.obs import column
+from common.data.obs import cell_types, column
 from common.data.reader import SiteFile, gene_names
 from common.errors import InputError
 from common.synthesis.audit.closest import copies
 from common.synthesis.records import Records
 
-FILE = "synthetic.h5ad"
+FILE, LABEL = "synthetic.h5ad", "cell_type"
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ def read_cohorts(
     counts = config.get("expression") == "counts"
     donors = str(config.get("donor-key", "")) if config.get("privacy-unit") == "donor" else ""
     made = synthetic_file(run_dir)
-    key = str(config.get("cell-type-key", "cell_type"))
-    names = [str(name) for name in column(made.obs, key, setting="cell-type-key")]
+    names = [str(name) for name in column(made.obs, LABEL, setting="its classes")]
     genes = gene_names(made.var("X"), "", source="X")
     classes = sorted(set(names))
     values = made.matrix("X").take(np.arange(len(made.obs))).toarray().astype(np.float64)
@@ -124,8 +123,8 @@ def _real(
     file = H5ad.open(path)
     key = str(config.get("cell-type-key", "cell_type"))
     layer, gene_column = str(config.get("layer", "auto")), str(config.get("gene-column", ""))
-    stated = column(file.obs, key, setting="cell-type-key")
-    codes = np.array([code.get(str(name), -1) for name in stated], dtype=np.int64)
+    stated = cell_types(file.obs, key)
+    codes = np.array([code.get(name, -1) for name in stated], dtype=np.int64)
     if counts:
         site = SiteFile.open(
             path, batch_key="", cell_type_key=key, layer=layer, gene_column=gene_column

@@ -1,5 +1,6 @@
 """What a run of a generator released: every noisy sum, with what was known before it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,18 @@ class Release:
     before: State
     total: np.ndarray
     noise_sd: float
+
+
+def replayed(
+    generator: Generator, totals: Sequence[np.ndarray], noise_sds: Sequence[float]
+) -> list[Release]:
+    """The releases of a run of which the noisy sums alone were kept, one of each stage in order."""
+    state: State = {}
+    found = []
+    for stage, total, sd in zip(generator.stages, totals, noise_sds, strict=True):
+        found.append(Release(stage, state, total, sd))
+        state = generator.take(stage, total.copy(), sd, dict(state))
+    return found
 
 
 class Watched(Generator):
