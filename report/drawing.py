@@ -18,12 +18,13 @@ Draw = Callable[[Any, Mapping[str, str]], None]
 
 @dataclass(frozen=True)
 class Drawing:
-    """One drawing in both themes, and what is to be seen in words."""
+    """One drawing in both themes, what is to be seen in words, and whether it is about square."""
 
     title: str
     light: str
     dark: str
     alt: str
+    narrow: bool = False
 
 
 def drawing(title: str, draw: Draw, alt: str, *, size: tuple[float, float]) -> Drawing:
@@ -36,7 +37,7 @@ def drawing(title: str, draw: Draw, alt: str, *, size: tuple[float, float]) -> D
     """
     themes = (drawn(draw, theme=theme, size=size, kind="svg") for theme in ("light", "dark"))
     uris = ("data:image/svg+xml;base64," + base64.b64encode(x).decode() for x in themes)
-    return Drawing(title, *uris, alt)
+    return Drawing(title, *uris, alt, size[0] < 5)
 
 
 def drawn(draw: Draw, *, theme: str, size: tuple[float, float], kind: str) -> bytes:

@@ -66,9 +66,7 @@ def write_run_page(folder: Path, *, pictures: bool, run: dict[str, Any] | None =
         # Its scores are of other figures than a correction's.
         record = replace(record, evaluation=None)
     shown, no_pictures = _pictures(record, pictures)
-    written = page.write(
-        page.render("run", **_values(record, shown, no_pictures, made)), folder
-    )
+    written = page.write(page.render("run", **_values(record, shown, no_pictures, made)), folder)
     if made and made["evaluated"]:
         # It shows single records: as private as their scores.
         shutil.copymode(folder / "evaluation.json", written)

@@ -28,10 +28,7 @@ def synthesis_values(record: RunRecord, *, pictures: bool) -> dict[str, Any]:
         Draw the records, where those that were scored are here.
     """
     evaluation = record.evaluation
-    try:
-        privacy = privacy_statement(record.path)
-    except SyncytiumError:
-        privacy = {}
+    privacy = record.run.get("privacy") or _of_file(record.path)
     shown, no_pictures = None, ""
     if evaluation and pictures:
         try:
@@ -53,6 +50,13 @@ def synthesis_values(record: RunRecord, *, pictures: bool) -> dict[str, Any]:
         "shown": shown,
         "no_pictures": no_pictures,
     }
+
+
+def _of_file(folder: Path) -> dict[str, Any]:
+    try:
+        return privacy_statement(folder)
+    except SyncytiumError:
+        return {}
 
 
 def _findings(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -51,7 +51,11 @@ def cohort_pictures(
         coloured("kind", which, {"Both together": at}, named=False, seed=seed, colours=kinds),
         *(
             coloured(
-                "class", of_class[i], {title: at[which == kind]}, named=True, seed=seed,
+                "class",
+                of_class[i],
+                {title: at[which == kind]},
+                named=True,
+                seed=seed,
                 colours=colours,
             )
             for i, (kind, title) in enumerate(

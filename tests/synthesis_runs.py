@@ -55,7 +55,7 @@ def made_cohort(
     run = folder / "run"
     path = h5ad(run / "synthetic.h5ad", made or cells(150, 4))
     cohort = anndata.read_h5ad(path)
-    if (privacy := STATEMENT if statement is None else statement):
+    if privacy := STATEMENT if statement is None else statement:
         cohort.uns["privacy"] = privacy
     cohort.write_h5ad(path)
     settings = config(task="synthesize", data=str(folder / "data"), cell_type_key="subtype")

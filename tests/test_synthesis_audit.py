@@ -79,9 +79,8 @@ def test_copies_are_counted_up_to_single_precision():
 
 def test_distance_to_closest_is_that_of_all_pairs():
     a, b = population(20, 7, seed=1).values, population(30, 7, seed=2).values
-    every = np.sort(np.linalg.norm(a[:, None] - b, axis=2), axis=1)
-    np.testing.assert_allclose(closest(a, b), every[:, 0])
-    np.testing.assert_allclose(closest(a, b, 5), every[:, 4])
+    every = np.linalg.norm(a[:, None] - b, axis=2)
+    np.testing.assert_allclose(closest(a, b), every.min(axis=1))
 
 
 def test_units_are_whole():
@@ -152,10 +151,11 @@ def test_a_few_copies_are_found_among_good_records(cohorts):
     assert found["copies_of_held_out"] == 0
 
 
-def released(epsilon, n, n_genes=60, seed=1, unit="record", per_unit=1):
-    """Members, others, the generator, its releases, and a cohort of it."""
+def released(epsilon, n, n_genes=60, seed=1, unit="record", per_unit=1, n_others=0):
+    """Members, others, the generator that made its releases, and a cohort of it."""
     members, others = (
-        donors(population(n, n_genes, seed=seed + k, apart=0.2), per_unit) for k in (0, 1)
+        donors(population(size, n_genes, seed=seed + k, apart=0.2), per_unit)
+        for k, size in enumerate((n, n_others or n))
     )
     generator = Watched(ClassMeans(schema(n_genes, unit=unit), epsilon, DELTA))
     state = fit_pooled(generator, [members])
@@ -172,7 +172,7 @@ def donors(records, per_unit):
 
 
 def test_noise_off_is_found_by_who_knows_the_generator():
-    members, others, generator, made = released(math.inf, 60)
+    members, others, generator, made = released(math.inf, 60, 300, n_others=500)
     pair = tracing_scores(generator, generator.releases, members, others)
     found = audit_synthetic(members, others, made, traced=pair)
     assert found["attacks"]["tracing"]["auc"]["low"] > 0.8
@@ -183,7 +183,7 @@ def test_noise_off_is_found_by_who_knows_the_generator():
 
 def test_noise_off_is_found_in_the_cohort_alone():
     """A large sample of few records tells their means."""
-    members, others, generator, _ = released(math.inf, 60)
+    members, others, generator, _ = released(math.inf, 60, n_others=500)
     state = fit_pooled(generator, [members])
     values, classes = generator.sample(state, np.array([3000, 3000]), np.random.default_rng(0))
     made = Records(values, classes, np.arange(6000))
@@ -191,15 +191,15 @@ def test_noise_off_is_found_in_the_cohort_alone():
     assert found["attacks"]["class_means"]["auc"]["low"] > 0.65
 
 
-@pytest.mark.parametrize(("unit", "per_unit"), [("record", 1), ("donor", 4)])
-def test_at_epsilon_1_no_attack_finds_anyone(unit, per_unit):
-    members, others, generator, made = released(1.0, 1200 * per_unit, 40, 1, unit, per_unit)
+@pytest.mark.parametrize(("unit", "n", "per_unit"), [("record", 3000, 1), ("donor", 1500, 3)])
+def test_at_epsilon_1_no_attack_finds_anyone(unit, n, per_unit):
+    members, others, generator, made = released(1.0, n * per_unit, 40, 1, unit, per_unit)
     pair = tracing_scores(generator, generator.releases, members, others)
-    assert list(map(len, pair)) == [1200, 1200]
+    assert list(map(len, pair)) == [n, n]
     found = audit_synthetic(members, others, made, traced=pair)
     assert set(found["attacks"]) == {"distance", "density", "class_means", "tracing"}
     for name, attack in found["attacks"].items():
-        assert attack["n_members"] == 1200, name
+        assert attack["n_members"] == n, name
         assert attack["auc"]["value"] <= 0.55, name
 
 
@@ -209,7 +209,7 @@ def test_tracing_does_not_judge_a_unit_by_itself():
     for seed in range(12):
         members, others, generator, _ = released(math.inf, 40, 30, seed=10 * seed)
         stranger = population(40, 30, seed=10 * seed + 5, apart=0.2)
-        inside, outside = tracing_scores(generator, generator.releases, members, others)
+        _, outside = tracing_scores(generator, generator.releases, members, others)
         _, unknown = tracing_scores(generator, generator.releases, members, stranger)
         found.append(auc(outside, unknown).value)
     assert abs(np.mean(found) - 0.5) < 0.06
@@ -234,7 +234,21 @@ def test_too_few_units_are_refused():
 
 # The mechanism. A large delta makes few runs tell: at 1e-5 it takes hundreds of thousands.
 WIDE = 1e-2
-N_RUNS = 6000
+N_RUNS = 12_000
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """Noise is drawn for many runs at once and handed out: the same sampler, ten times as fast."""
+    drawn, stock = pooled.discrete_gaussian, {}
+
+    def from_stock(variance, n):
+        if len(stock.get(variance, ())) < n:
+            stock[variance] = drawn(variance, 20_000)
+        given, stock[variance] = stock[variance][:n], stock[variance][n:]
+        return given
+
+    monkeypatch.setattr(pooled, "discrete_gaussian", from_stock)
 
 
 def losses(epsilon=1.0, n_runs=N_RUNS):
@@ -249,21 +263,24 @@ def losses(epsilon=1.0, n_runs=N_RUNS):
     ]
 
 
+@pytest.mark.usefixtures("ahead")
 def test_whole_releases_never_prove_more_than_is_claimed():
     with_it, without = losses()
     proven = audited_epsilon(with_it, without, WIDE)
-    assert 0.4 < proven <= 1.0
+    assert 0.2 < proven <= 1.0
     # What these losses are distributed as, says the theory of the Gaussian mechanism.
     mu2 = with_it.mean() - without.mean()
     assert with_it.var() == pytest.approx(mu2, rel=0.1)
 
 
+@pytest.mark.usefixtures("ahead")
 def test_half_the_noise_is_found_out(monkeypatch):
     whole = pooled.variance_of
     monkeypatch.setattr(pooled, "variance_of", lambda stage, mu: whole(stage, mu) / 4)
     assert audited_epsilon(*losses(), WIDE) > 1.0
 
 
+@pytest.mark.usefixtures("ahead")
 def test_a_record_that_is_not_clipped_is_found_out(monkeypatch):
     """A sensitivity that is stated too low is as bad as noise that is too small."""
     honest = ClassMeans.statistics

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
+from sklearn.preprocessing import StandardScaler
 
 from common.errors import InputError
 from common.synthesis.records import Records
@@ -33,13 +35,16 @@ def tied(n, m, n_genes, seed):
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 150), st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
-def test_distances_of_genes_are_scipys(n, m, n_genes, seed):
+@settings(max_examples=20, deadline=None)
+def test_distances_of_genes_are_scipys_and_the_definitions(n, m, n_genes, seed):
     a, b = tied(n, m, n_genes, seed)
     columns = range(0, 2 * n_genes, max(1, n_genes // 4))
     expected = [stats.wasserstein_distance(a[:, j], b[:, j]) for j in columns]
     np.testing.assert_allclose(wasserstein(a, b)[columns], expected, atol=1e-12)
-    expected = [stats.ks_2samp(a[:, j], b[:, j], method="asymp").statistic for j in columns]
+    expected = [
+        max(abs(np.mean(a[:, j] <= v) - np.mean(b[:, j] <= v)) for v in np.append(a[:, j], b[:, j]))
+        for j in columns
+    ]
     np.testing.assert_allclose(kolmogorov_smirnov(a, b)[columns], expected, atol=1e-12)
 
 
@@ -111,8 +116,6 @@ def test_a_classifier_tells_what_differs_and_only_that():
 
 
 def test_prediction_is_scored_as_sklearn_scores_it():
-    from sklearn.linear_model import LogisticRegression
-
     train, test = (population(n, 10, seed=n, n_classes=3) for n in (200, 90))
     found = prediction((train.values, train.classes), (test.values, test.classes))
     x = (train.values - train.values.mean(0)) / train.values.std(0)
@@ -131,10 +134,15 @@ def test_a_class_that_the_cohort_lacks_counts_as_missed():
     rows = train.classes != 2
     found = prediction((train.values[rows], train.classes[rows]), (test.values, test.classes))
     share = np.mean(test.classes == 2)
-    assert found["accuracy"] < 1 - share + 0.01
-    assert found["macro_f1"] < 0.67 + 0.01
-    # That of no knowledge, for one of three.
-    assert found["macro_aupr"] == pytest.approx((2 + share) / 3, abs=0.05)
+    assert found["accuracy"] <= 1 - share
+    assert found["macro_f1"] < 2 / 3
+    scaled = StandardScaler().fit(train.values[rows])
+    model = LogisticRegression(max_iter=1000)
+    model.fit(scaled.transform(train.values[rows]), train.classes[rows])
+    said = model.predict_proba(scaled.transform(test.values))
+    of_known = [average_precision_score(test.classes == c, said[:, c]) for c in (0, 1)]
+    # Of the third that of no knowledge.
+    assert found["macro_aupr"] == pytest.approx((sum(of_known) + share) / 3)
     only = prediction((train.values[:5], np.ones(5, int)), (test.values, test.classes))
     assert only["accuracy"] == np.mean(test.classes == 1)
 
@@ -175,7 +183,9 @@ def test_differential_comparison_counts_pairs():
 def scored():
     train, test = (population(n, 15, seed=n, n_classes=3) for n in (200, 120))
     good = population(160, 15, seed=7, n_classes=3)
-    bad = Records(good.values * 2 + 1, np.roll(good.classes, 1), good.units)
+    rng = np.random.default_rng(1)
+    classes = np.where(good.units % 2, good.classes, rng.permutation(good.classes))
+    bad = Records(good.values + 1 + 2 * rng.normal(size=good.values.shape), classes, good.units)
     return (
         train,
         test,
@@ -195,9 +205,8 @@ def test_every_figure_is_there_and_prefers_the_better_cohort(scored):
             a, b = -abs(a - float(figure.better)), -abs(b - float(figure.better))
         if figure.better == "lower":
             a, b = -a, -b
-        # Among whole-numbered rates there are ties; zeros occur in neither.
-        assert a >= b, name
-        if name not in ("zero_rate", "de_fpr", "auc_logistic"):
+        # Of reals none is zero; who finds little also calls little falsely.
+        if name not in ("zero_rate", "de_fpr", "de_direction"):
             assert a > b, name
 
 

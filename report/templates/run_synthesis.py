@@ -7,7 +7,7 @@ RUN_SYNTHESIS = """
 <figcaption>{{ one.title }}</figcaption>
 <picture>
 <source media="screen and (prefers-color-scheme: dark)" srcset="{{ one.dark }}">
-<img class="drawing" src="{{ one.light }}" alt="{{ one.alt }}">
+<img class="drawing{{ " narrow" if one.narrow }}" src="{{ one.light }}" alt="{{ one.alt }}">
 </picture>
 </figure>
 {% endmacro %}
@@ -15,8 +15,9 @@ RUN_SYNTHESIS = """
 {% macro cohort() %}
 <section aria-labelledby="verdict">
 <h2 id="verdict">The cohort</h2>
+{% if run.status == "finished" %}
 <div class="note{{ "" if synthesis.privacy_stated else " bad" }}"><strong>Privacy.</strong>
-{% for sentence in synthesis.privacy %}<p>{{ sentence }}</p>{% endfor %}</div>
+{% for sentence in synthesis.privacy %}<p>{{ sentence }}</p>{% endfor %}</div>{% endif %}
 {% if synthesis.findings %}
 <div class="findings">{% for one in synthesis.findings %}
 <div class="finding tone-{{ one.tone }}">

@@ -6,14 +6,15 @@ import numpy as np
 
 from common.errors import InputError
 from common.synthesis.audit.closest import SPACE, closest_records
-from common.synthesis.audit.cohort_attacks import K, by_class_means, by_density, by_distance
+from common.synthesis.audit.cohort_attacks import by_class_means, by_density, by_distance
 from common.synthesis.audit.membership import as_values, membership
 from common.synthesis.audit.units import halves, unit_means
 from common.synthesis.records import Records
 
 ATTACKS = {
     "distance": f"distance to the closest synthetic record ({SPACE})",
-    "density": f"density of the cohort over that of the population, by {K} neighbours (DOMIAS)",
+    "density": "density of the cohort over that of the population, by the nearest neighbour "
+    "(DOMIAS)",
     "class_means": "likelihood of a record under the cohort's class means over that under the "
     "population's (knows generators of class moments)",
     "tracing": "likelihood of all released sums with the unit over that without (knows the "
@@ -103,9 +104,7 @@ def _scores(
             judged = {
                 "distance": by_distance(x, synthetic.values, known[0]),
                 "density": by_density(x, synthetic.values, known[0]),
-                "class_means": by_class_means(
-                    x, y, (synthetic.values, synthetic.classes), known
-                ),
+                "class_means": by_class_means(x, y, (synthetic.values, synthetic.classes), known),
             }
             for name, values in judged.items():
                 out.setdefault(name, np.full(len(records.values), np.nan))[rows] = values

@@ -12,26 +12,22 @@ from common.synthesis.scores.space import at_most, standardised
 SPACE = "Euclidean, genes standardised by the real cohort"
 
 
-def closest(x: np.ndarray, among: np.ndarray, k: int = 1) -> np.ndarray:
-    """Distance of each of ``x`` (n, n_genes) to its ``k``-th nearest of ``among``: (n,)."""
+def closest(x: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Distance of each of ``x`` (n, n_genes) to the nearest of ``among``: (n,)."""
     from sklearn.neighbors import NearestNeighbors
 
     # In so many dimensions no tree is faster.
-    found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(among)
-    return found.kneighbors(x)[0][:, -1]
+    found = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(among)
+    return found.kneighbors(x)[0][:, 0]
 
 
 def copies(synthetic: np.ndarray, real: np.ndarray) -> int:
-    """How many synthetic records equal a real one in every gene, to 6 significant digits."""
-    known = {row.tobytes() for row in _digits(real)}
-    return sum(row.tobytes() in known for row in _digits(synthetic))
+    """How many synthetic records equal a real one in every gene, up to single precision."""
+    from sklearn.neighbors import NearestNeighbors
 
-
-def _digits(x: np.ndarray) -> np.ndarray:
-    """Rounded to 6 digits; adding 0 makes -0 and 0 the same bytes."""
-    safe = np.where(x == 0, 1.0, np.abs(x))
-    scale = 10.0 ** (5 - np.floor(np.log10(safe)))
-    return np.ascontiguousarray(np.round(x * scale) / scale + 0.0)
+    found = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(real)
+    nearest = real[found.kneighbors(synthetic, return_distance=False)[:, 0]]
+    return int(np.isclose(synthetic, nearest, rtol=1e-6, atol=1e-9).all(axis=1).sum())
 
 
 def closest_records(

@@ -8,8 +8,6 @@ import numpy as np
 from common.synthesis.audit.closest import closest
 from common.synthesis.scores.space import standardised
 
-K = 5
-
 
 def by_distance(x: np.ndarray, synthetic: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Minus the distance to the closest synthetic record, (n,).
@@ -27,20 +25,20 @@ def by_distance(x: np.ndarray, synthetic: np.ndarray, reference: np.ndarray) -> 
 
 
 def by_density(x: np.ndarray, synthetic: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Log of the cohort's density at a record over the population's, by nearest neighbours.
+    """Log of the cohort's density at a record over the population's, by the nearest neighbour.
 
-    The constant that the number of dimensions puts before it is left out: it orders nothing.
+    The constant that the number of dimensions puts before it is left out: it orders nothing. The
+    nearest one alone, for a copied record has one copy beside it and no more.
 
     References
     ----------
     van Breugel et al. 2023 (DOMIAS), arXiv:2302.12580, equation (2).
     """
     points = standardised(x, reference)
-    distances = [
-        closest(points, standardised(among, reference), min(K, len(among)))
+    of_reference, of_synthetic = (
+        np.log(np.maximum(closest(points, standardised(among, reference)), 1e-12))
         for among in (reference, synthetic)
-    ]
-    of_reference, of_synthetic = (np.log(np.maximum(d, 1e-12)) for d in distances)
+    )
     return of_reference - of_synthetic
 
 

@@ -25,8 +25,8 @@ def tracing_scores(
 
     With s what the unit adds, T the sum, n units in it, m and v mean and variance of what units of
     the population add, w the noise's variance: sum over values of
-    ((s - m) (T - n m) - (s - m)^2 / 2) / (w + n v). The attacker knows n, and m and v from half of
-    the other units; those judged are never in the half that judges them.
+    ((s - m) (T - n m) - (s - m)^2 / 2) / (w + n v (1 + n / k)). The attacker knows n, and m and v
+    from half of the other units, k of them; those judged are never in the half that judges them.
 
     Parameters
     ----------
@@ -61,7 +61,9 @@ def tracing_scores(
             reference = [unit for unit, h in zip(outside, half_outside, strict=True) if h != half]
             mean, variance = _moments(map(added, reference))
             gap = release.total - len(inside) * mean
-            weight = 1 / (release.noise_sd**2 + len(inside) * variance + 1)
+            spread = len(inside) * (1 + len(inside) / len(reference)) * variance
+            # A grid step's worth: with neither noise nor spread a value would decide alone.
+            weight = 1 / (release.noise_sd**2 + spread + 1)
             for found, units, of in (
                 (scores[0], inside, half_inside),
                 (scores[1], outside, half_outside),

@@ -56,9 +56,7 @@ class Watched(Generator):
         self._inner = generator
         self.name = generator.name
         self.releases: list[Release] = []
-        super().__init__(
-            generator.schema, generator.epsilon, generator.delta, generator.options
-        )
+        super().__init__(generator.schema, generator.epsilon, generator.delta, generator.options)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -79,5 +77,3 @@ class Watched(Generator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """That of the generator within."""
         return self._inner.sample(state, counts, rng)
-
-

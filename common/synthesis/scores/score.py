@@ -68,9 +68,7 @@ def score_synthetic(
     if n_classes is None:
         n_classes = 1 + max(int(records.classes.max()) for records in there.values())
     test = real_train if real_test is None else real_test
-    found = {
-        "synthetic": _predict(synthetic, test, seed) | _alike(real_train, synthetic, seed)
-    }
+    found = {"synthetic": _predict(synthetic, test, seed) | _alike(real_train, synthetic, seed)}
     found["synthetic"] |= _same_genes(real_train, synthetic, n_classes)
     if real_test is None:
         found["real"] = dict.fromkeys(found["synthetic"])
