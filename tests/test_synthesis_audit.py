@@ -267,7 +267,9 @@ def losses(epsilon=1.0, n_runs=N_RUNS):
 def test_whole_releases_never_prove_more_than_is_claimed():
     with_it, without = losses()
     proven = audited_epsilon(with_it, without, WIDE)
-    assert 0.2 < proven <= 1.0
+    assert proven <= 1.0
+    # It is no empty bound: with a chance of error as of other tests it is near what can be proven.
+    assert audited_epsilon(with_it, without, WIDE, 0.05) > 0.3
     # What these losses are distributed as, says the theory of the Gaussian mechanism.
     mu2 = with_it.mean() - without.mean()
     assert with_it.var() == pytest.approx(mu2, rel=0.1)
@@ -277,7 +279,7 @@ def test_whole_releases_never_prove_more_than_is_claimed():
 def test_half_the_noise_is_found_out(monkeypatch):
     whole = pooled.variance_of
     monkeypatch.setattr(pooled, "variance_of", lambda stage, mu: whole(stage, mu) / 4)
-    assert audited_epsilon(*losses(), WIDE) > 1.0
+    assert audited_epsilon(*losses(), WIDE, 1e-4) > 1.0
 
 
 @pytest.mark.usefixtures("ahead")
@@ -287,7 +289,7 @@ def test_a_record_that_is_not_clipped_is_found_out(monkeypatch):
 
     def forgetful(self, stage, records, state):
         found = honest(self, stage, records, state)
-        return found * 2 if records.n_units == 1 and stage.name == "sums" else found
+        return found * 3 if records.n_units == 1 and stage.name == "sums" else found
 
     generator = ClassMeans(schema(1, 1), 1.0, WIDE)
     others = [population(5, 1, seed=1, n_classes=1)]
@@ -297,7 +299,7 @@ def test_a_record_that_is_not_clipped_is_found_out(monkeypatch):
         privacy_losses(generator, others, worst, within=within, n_runs=N_RUNS)
         for within in (True, False)
     ]
-    assert audited_epsilon(*pair, WIDE) > 1.0
+    assert audited_epsilon(*pair, WIDE, 1e-4) > 1.0
 
 
 def test_without_noise_there_is_nothing_to_bound():

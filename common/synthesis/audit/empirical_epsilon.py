@@ -36,7 +36,9 @@ def proven_epsilon(
     return math.log(max(least - delta, 1e-300) / most)
 
 
-def audited_epsilon(with_it: np.ndarray, without: np.ndarray, delta: float) -> float:
+def audited_epsilon(
+    with_it: np.ndarray, without: np.ndarray, delta: float, alpha: float = 1 - CONFIDENCE
+) -> float:
     """The same from scores of runs, higher where the unit seems in: (n_runs,) each.
 
     The first half of the runs chooses the threshold and the side, the second half alone is counted.
@@ -47,7 +49,7 @@ def audited_epsilon(with_it: np.ndarray, without: np.ndarray, delta: float) -> f
 
     def proven(pair: tuple[np.ndarray, np.ndarray], threshold: float, above: bool) -> float:
         a, b = (int((scores > threshold).sum()) for scores in pair)
-        return proven_epsilon(a, b, n, delta) if above else proven_epsilon(n - b, n - a, n, delta)
+        return proven_epsilon(*((a, b) if above else (n - b, n - a)), n, delta, alpha)
 
     best = max(
         ((t, above) for t in thresholds.tolist() for above in (True, False)),

@@ -44,12 +44,18 @@ def privacy_losses(
         raise ConfigError("epsilon is infinite: without noise there is no epsilon to bound")
     chunks = [*others, unit] if within else list(others)
     losses = np.zeros(n_runs)
+    # What does not depend on a state is the same in every run.
+    first = [added(generator, generator.stages[0], units, {}) for units in ([unit], others)]
     for run in range(n_runs):
         watched = Watched(generator)
         fit_pooled(watched, chunks)
         for release in watched.releases:
-            d = added(generator, release.stage, [unit], release.before)
-            gap = release.total - added(generator, release.stage, others, release.before)
+            d, of_others = (
+                [added(generator, release.stage, x, release.before) for x in ([unit], others)]
+                if release.before
+                else first
+            )
+            gap = release.total - of_others
             losses[run] += (d * (gap - d / 2)).sum() / release.noise_sd**2
     return losses
 
