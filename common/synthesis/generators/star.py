@@ -63,11 +63,11 @@ class Star(Generator):
         super().__init__(schema, epsilon, delta, options)
         own = options_of(StarOptions, self.name, options)
         self._count_edges = np.array(own.count_edges, dtype=np.float64)
-        if (np.diff(self._count_edges) <= 0).any() or self._count_edges[-1] > schema.high:
-            if schema.counts:
-                raise ConfigError(
-                    f"count-edges = {own.count_edges} must rise and stay below {schema.high:g}"
-                )
+        rising = (np.diff(self._count_edges) > 0).all() and self._count_edges[-1] <= schema.high
+        if schema.counts and not rising:
+            raise ConfigError(
+                f"count-edges = {own.count_edges} must rise and stay below {schema.high:g}"
+            )
         private = math.isfinite(epsilon)
         self._found = own.edges == "found" and not schema.counts
         n_bins = len(own.count_edges) + 1 if schema.counts else own.bins
@@ -114,17 +114,20 @@ class Star(Generator):
         self, state: State, counts: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Generator`; raw counts are whole."""
-        classes = np.repeat(np.arange(self.schema.n_classes), counts)
-        upper = np.cumsum(state["table"], axis=2)[classes]
-        level = rng.random((len(classes), self.schema.n_genes))
-        bins = sum((level >= upper[:, :, b]).astype(np.int64) for b in range(self._n_bins - 1))
-        edges = self._edges(state)
+        values = [self._drawn(state, c, int(n), rng) for c, n in enumerate(counts)]
+        return np.concatenate(values), np.repeat(np.arange(self.schema.n_classes), counts)
+
+    def _drawn(self, state: State, c: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Values of one class, (n, n_genes)."""
+        upper, edges = np.cumsum(state["table"][c], axis=1), self._edges(state)
+        level = rng.random((n, self.schema.n_genes))
+        bins = sum((level >= upper[:, b]).astype(np.int64) for b in range(self._n_bins - 1))
         if self.schema.counts:
-            return counts_within(bins, edges, self.schema, rng), classes
+            return counts_within(bins, edges, self.schema, rng)
         if not self._found:
-            return uniform_within(bins, edges, self.schema, rng), classes
+            return uniform_within(bins, edges, self.schema, rng)
         values = gaussian_within(bins, edges, state["center"], self._sds(state), rng)
-        return np.clip(values, self.schema.low, self.schema.high), classes
+        return np.clip(values, self.schema.low, self.schema.high)
 
     def _center(self, pairs: Pairs, state: State) -> np.ndarray:
         return np.broadcast_to(state["center"], pairs.values.shape)
