@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import ConfigError, InputError
+from common.synthesis.private_steps import normalised
 from common.synthesis.records import Records
 from common.synthesis.registry import GENERATORS
 from common.synthesis.score_vae import ScoreVAE, Shape
@@ -57,6 +58,13 @@ def test_a_donor_with_hundreds_of_cells_counts_no_more_than_one_with_a_few():
         np.zeros(600, dtype=np.int64),
     )
     assert_bounded(generator, states(generator, base), base, many)
+
+
+def test_gradients_that_overflow_are_bounded_too():
+    rows = normalised(np.array([[1e300, -1e300], [np.nan, 1.0], [np.inf, 0.0], [3.0, 4.0]]))
+    np.testing.assert_allclose(rows[0], [0.5**0.5, -(0.5**0.5)])
+    assert not rows[1:3].any()
+    np.testing.assert_allclose(rows[3], np.array([3.0, 4.0]) / 5.01)
 
 
 def test_weights_of_a_huge_state_do_not_lift_the_bound():

@@ -19,6 +19,16 @@ N_DRAWS = 2  # of z a step: one and its opposite
 BLOCK = 64  # gradients in memory at once
 
 
+def normalised(gradients: np.ndarray) -> np.ndarray:
+    """Gradients over their length, below 1 each; zero for one that is not finite."""
+    finite = np.isfinite(gradients).all(axis=1, keepdims=True)
+    rows = np.where(finite, gradients, 0.0)
+    # By the largest entry first: squares of a huge one would overflow.
+    largest = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1.0)
+    rows = rows / largest
+    return rows / (np.sqrt((rows * rows).sum(axis=1, keepdims=True)) + STABLE / largest)
+
+
 @dataclass(frozen=True)
 class PrivateSteps:
     """The releases.
@@ -69,7 +79,7 @@ class PrivateSteps:
                     for m in mine
                 ]
             )
-            rows /= np.sqrt((rows * rows).sum(axis=1, keepdims=True)) + STABLE
+            rows = normalised(rows)
             norms = np.sqrt((rows * rows).sum(axis=1))
             total += whole_in_ball(rows, norms, 1.0).sum(axis=0)
         return total
