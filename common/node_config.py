@@ -2,10 +2,16 @@
 
 from pydantic import Field
 
-from common.settings import CarbonSettings, Device, EnergySettings, ReadingSettings
+from common.settings import (
+    CarbonSettings,
+    Device,
+    EnergySettings,
+    ReadingSettings,
+    UnitSettings,
+)
 
 
-class NodeConfig(ReadingSettings, EnergySettings, CarbonSettings):
+class NodeConfig(ReadingSettings, UnitSettings, EnergySettings, CarbonSettings):
     """Settings of one site.
 
     How its file is read is its own word: the run config's ``SIMULATION_KEYS`` hold for simulated
