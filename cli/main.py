@@ -15,6 +15,7 @@ from cli.label import label
 from cli.policy import policy
 from cli.report import report
 from cli.run import run
+from cli.sample import sample
 from cli.split import split
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in (
-    *(demo, check, split, run, evaluate, report, join, label, fine_tune, compare),
+    *(demo, check, split, run, evaluate, report, join, label, fine_tune, compare, sample),
     *(policy, keys, certs),
 ):
     app.command()(_command)

@@ -37,6 +37,7 @@ PHASES = {
     "temperature": "calibrating",
     "confidences": "a threshold for unknown",
     "held_out": "scoring on test cells",
+    "noised_sums": "releasing sums with noise",
     "evaluation_axes": "evaluation: reconstruction, principal axes",
     "evaluation_moments": "evaluation: moments of cell types",
     "evaluation_features": "evaluation: differences between batches",

@@ -160,7 +160,7 @@ def prepared(
     config = RunConfig.parse({**values, "out": str(out)}, where=where)
     if superlink is None:
         # Of files that are here, where the coordinator is.
-        keys = ("model", "ontology", "checkpoint", "start-from")
+        keys = ("model", "ontology", "checkpoint", "start-from", "gene-list")
         given = {key: value for key in keys if (value := config.flat()[key])}
         paths = {key: str(Path(path).expanduser().absolute()) for key, path in given.items()}
         config = RunConfig.parse({**config.flat(), **paths}, where=where)
@@ -203,6 +203,10 @@ def _require_trainable(config: RunConfig) -> None:
         from common.classification.plan import classifier_plan
 
         classifier_plan(config)
+    elif config.task == "synthesize":
+        from common.synthesis.of_run import require_generator
+
+        require_generator(config)
     elif config.model:
         require_frozen_settings(config)
     else:

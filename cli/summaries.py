@@ -19,9 +19,8 @@ def summarise(result: dict[str, Any], out: Path, screen: Console) -> None:
     if not result:
         screen.print("The run is finished; its folder is on the coordinator's machine.")
         return
-    {"correct": _corrected, "classify": _classified}[result.get("task", "correct")](
-        result, out, screen
-    )
+    told = {"correct": _corrected, "classify": _classified, "synthesize": _synthesized}
+    told[result.get("task", "correct")](result, out, screen)
     for note in green_notes(result):
         screen.print(f"[yellow]green[/] {note}")
     if "energy" in result:
@@ -75,6 +74,31 @@ def _target(result: dict[str, Any]) -> str:
         f"[cyan]target[/] macro-F1 {target:g} on validation cells was reached by the model after "
         f"round {reached}"
     )
+
+
+def _synthesized(result: dict[str, Any], out: Path, screen: Console) -> None:
+    privacy = result["privacy"]
+    screen.print(
+        f"[bold green]done[/]: {result['n_synthetic']:,} synthetic records of "
+        f"{len(result['classes'])} classes by {escape(privacy['generator'])}, from sums over "
+        f"{privacy['n_sites']} sites ({result['n_genes']:,} genes)"
+    )
+    _lost(result, screen)
+    for label in result.get("left_out_labels", []):
+        screen.print(f"[yellow]left out[/] {escape(label)}: too few sites hold it")
+    if privacy["private"]:
+        screen.print(
+            f"[cyan]privacy[/] epsilon {privacy['epsilon']:g} at delta {privacy['delta']:g}, for a "
+            f"{privacy['unit']} more or less"
+        )
+        for t, epsilon in privacy["epsilon_against_colluding"].items():
+            told = "not stated" if epsilon is None else f"epsilon {epsilon:.3g}"
+            sites = f"{t} colluding site{'' if t == '1' else 's'}"
+            screen.print(f"[cyan]privacy[/] against {sites}: {told}")
+    for what in privacy["not_covered"]:
+        screen.print(f"[yellow]not covered[/] {escape(what)}")
+    screen.print(f"cohort: {shown(out / 'synthetic.h5ad')}", markup=False)
+    screen.print(f"to sample more of, for free: {shown(out / 'bundle')}", markup=False)
 
 
 def _corrected(result: dict[str, Any], out: Path, screen: Console) -> None:

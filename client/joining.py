@@ -13,7 +13,8 @@ from typing import Any
 
 from client.correction import correct_site
 from client.later_site import Tell, later_site
-from client.site import Site, labelled_types
+from client.site import Site
+from client.site_labels import labelled_types
 from common.bundle import Bundle
 from common.data.spelling import other_spellings, refuse_other_spellings
 from common.errors import ConfigError

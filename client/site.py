@@ -31,7 +31,7 @@ from common.power import power_model
 from common.secure.backend import SiteSum
 from common.secure.guard import Guard
 from common.secure.off import OffSite
-from common.settings import CARBON, READING
+from common.settings import CARBON, READING, UNITS
 from common.site_key import read_site_key
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Site:
                 "grid-factor": config.grid_factor,
                 # The coordinator counts that of their one machine.
                 "count-ram": False,
-                **{k.replace("_", "-"): getattr(config, k) for k in (*READING, *CARBON)},
+                **{k.replace("_", "-"): getattr(config, k) for k in (*READING, *UNITS, *CARBON)},
             },
             where="simulated node",
         )
@@ -133,21 +133,27 @@ class Site:
                 "`syncytium keys`, name it there, and have it entered in every site's roster"
             )
         least = max(policy.min_sites, self.config.min_sites)
-        state = Path(policy.state_dir).expanduser() if policy.state_dir else self.output_dir
         dataset = policy.dataset or Path(self.node.data_path).name
         return Guard(
             site=self.name,
             min_sites=least,
+            noise_lost=self.config.noise_lost,
             consistency=policy.consistency or self.config.consistency,
             roster=policy.roster,
             site_key=read_site_key(self.node.site_key) if self.node.site_key else None,
-            record=ParticipantRecord(state, dataset, policy.differences == "refuse"),
+            record=ParticipantRecord(self.state_dir, dataset, policy.differences == "refuse"),
         )
 
     @cached_property
     def output_dir(self) -> Path:
         """Where the site's results and its log of what it sent are written."""
         return Path(self.node.output_dir).expanduser().resolve()
+
+    @property
+    def state_dir(self) -> Path:
+        """Where what it remembers of all runs is: sums, and spent privacy."""
+        own = self.policy.state_dir
+        return Path(own).expanduser() if own else self.output_dir
 
     @property
     def cache_dir(self) -> Path:
@@ -188,13 +194,27 @@ class Site:
             )
         stat = path.stat()
         identity = [FORMAT, str(path.resolve()), stat.st_size, stat.st_mtime_ns, self.keys]
+        if not self._as_records.get("counted", True):
+            identity.append("values")
         return hashlib.blake2b(json.dumps(identity).encode(), digest_size=16).hexdigest()
 
     @cached_property
     def file(self) -> SiteFile:
         """The site's cells; obs and var are checked on opening."""
-        fingerprint = self.fingerprint
-        return _open(Path(self.node.data_path).expanduser(), fingerprint, **self.keys)
+        settings = {**self.keys, **self._as_records}
+        return _open(Path(self.node.data_path).expanduser(), self.fingerprint, **settings)
+
+    @property
+    def _as_records(self) -> dict[str, Any]:
+        """How else the file is read where its records are to be synthesized."""
+        config, node = self.config, self.node
+        if config.task != "synthesize":
+            return {}
+        return {
+            "counted": config.expression == "counts",
+            "donor_key": node.donor_key if config.privacy_unit == "donor" else "",
+            "covariate_keys": node.covariate_keys,
+        }
 
     def split(self, share: float) -> Split:
         """Training and validation cells, the same in every round."""
@@ -209,7 +229,7 @@ class Site:
         if not (folder / "n_genes").is_file():
             logger.info("%s: preprocessing %d cells", self.name, self.file.n_cells)
             write_csr(self._log_chunks(panel), len(panel.genes), folder)
-            shutil.rmtree(self._counts_folder(panel.vocabulary), ignore_errors=True)
+            self.drop_counts(panel.vocabulary)
         return ExpressionMatrix(_open_csr(folder), panel.scaling())
 
     def kept_latent(self, panel: Panel, encoder: str) -> np.ndarray | None:
@@ -255,6 +275,10 @@ class Site:
             write_csr(chunks, len(vocabulary), folder)
         return open_csr(folder)
 
+    def drop_counts(self, vocabulary: Sequence[str]) -> None:
+        """Remove what :meth:`counts` kept."""
+        shutil.rmtree(self._counts_folder(vocabulary), ignore_errors=True)
+
     def _counts_folder(self, vocabulary: Sequence[str]) -> Path:
         names = hashlib.blake2b(json.dumps(list(vocabulary)).encode(), digest_size=8).hexdigest()
         return self.cache_dir / f"{self.fingerprint[:16]}-{names}-counts"
@@ -299,31 +323,3 @@ def outbox_log_of(node_config: dict[str, Any]) -> Path | None:
 def is_simulated(node_config: dict[str, Any]) -> bool:
     """Whether Flower's simulation made this node; one with a file of its own is real."""
     return "partition-id" in node_config and "data-path" not in node_config
-
-
-def labelled_types(site: Site) -> list[str]:
-    """The cell types of a site, sorted.
-
-    Raises
-    ------
-    InputError
-        No cell has a label.
-    """
-    types = labels(site.file.cell_types)
-    if not types:
-        needs = {"correct": "correction needs cell types"}.get(
-            site.config.task,
-            f"task = {site.config.task} trains on labels: leave the site out, and let it label its "
-            "cells by the finished run's bundle",
-        )
-        key = site.keys["cell_type_key"]
-        raise InputError(
-            f"{site.file.path}: no cell has a label in obs[{key!r}]; {needs}",
-            public=f"no cell of the site has a label; {needs}",
-        )
-    return types
-
-
-def labels(types: np.ndarray) -> list[str]:
-    """The names among cell types, sorted, without the unlabelled."""
-    return sorted({cell_type for cell_type in types if cell_type is not None})

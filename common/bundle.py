@@ -22,6 +22,7 @@ FORMAT = 3
 MEND = {
     "correct": "; give the bundle of a correction, as `syncytium run conf/correct.toml` makes it",
     "classify": "; give the bundle of a classifier, as `syncytium run conf/classify.toml` makes it",
+    "synthesize": "; give the bundle of a cohort, as `syncytium run conf/synthesize.toml` makes it",
 }
 
 

@@ -9,16 +9,19 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from common.config_classify import ClassifySettings
 from common.config_correct import CorrectSettings
+from common.config_synthesize import SynthesizeSettings
 from common.errors import ConfigError
 from common.precision_name import PrecisionName
 from common.registry import did_you_mean
 from common.settings import (
     CARBON,
     READING,
+    UNITS,
     CarbonSettings,
     Device,
     EnergySettings,
     ReadingSettings,
+    UnitSettings,
     kebab,
 )
 from common.strategy_names import (
@@ -32,20 +35,29 @@ from common.strategy_names import (
 )
 from common.wire import PHASES
 
-SIMULATION_KEYS = ("data", "device", *map(kebab, (*READING, *CARBON)))
+SIMULATION_KEYS = ("data", "device", *map(kebab, (*READING, *UNITS, *CARBON)))
 OF_TASK = {
     "correct": tuple(CorrectSettings.model_fields),
     "classify": tuple(ClassifySettings.model_fields),
+    "synthesize": tuple(SynthesizeSettings.model_fields),
 }
 
 
-class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettings, CarbonSettings):
+class RunConfig(
+    ReadingSettings,
+    UnitSettings,
+    CorrectSettings,
+    ClassifySettings,
+    SynthesizeSettings,
+    EnergySettings,
+    CarbonSettings,
+):
     """Settings of a run, the same for every site: Flower's run config.
 
     Of the network and its training, 0 or "" stands for the preset's own value.
     """
 
-    task: Literal["correct", "classify"] = Field("correct", description="what is run")
+    task: Literal["correct", "classify", "synthesize"] = Field("correct", description="what is run")
     data: str = Field("", description="simulation: a folder with one .h5ad per site; '' = demo")
     out: str = Field("", description="run folder; '' = ~/syncytium-runs/RUN_ID")
     device: Device = Field("auto", description="simulation: where each site computes")
@@ -243,9 +255,30 @@ class RunConfig(ReadingSettings, CorrectSettings, ClassifySettings, EnergySettin
                 f"{self.secure_sum} hides from the coordinator; take forest = joint, or secure-sum "
                 "= off if every site may show its trees"
             )
+        if self.task == "synthesize":
+            faults += self._synthesis_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _synthesis_faults(self) -> list[str]:
+        faults = []
+        if self.gene_join != "intersection":
+            faults.append(
+                f"gene-join = {self.gene_join}: zeros of genes that a site lacks are no values to "
+                "learn from; leave it out"
+            )
+        try:
+            self.require_privacy()
+        except ConfigError as error:
+            faults.append(str(error))
+        n_counted = self.noise_lost + self.noise_colluding
+        if self.n_sites and n_counted >= self.n_sites:
+            faults.append(
+                f"noise-lost = {self.noise_lost} and noise-colluding = {self.noise_colluding} of "
+                f"{self.n_sites} sites leave none whose noise is counted on: lower them"
+            )
+        return faults
 
 
 def _deadlines(text: str) -> dict[str, float]:

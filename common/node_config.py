@@ -3,10 +3,16 @@
 from pydantic import Field, field_validator
 
 from common.grid import country_factor
-from common.settings import CarbonSettings, Device, EnergySettings, ReadingSettings
+from common.settings import (
+    CarbonSettings,
+    Device,
+    EnergySettings,
+    ReadingSettings,
+    UnitSettings,
+)
 
 
-class NodeConfig(ReadingSettings, EnergySettings, CarbonSettings):
+class NodeConfig(ReadingSettings, UnitSettings, EnergySettings, CarbonSettings):
     """Settings of one site.
 
     How its file is read is its own word: the run config's ``SIMULATION_KEYS`` hold for simulated

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from common.config import RunConfig
 from common.errors import ConfigError, PolicyError
-from common.settings import Settings
+from common.policy_privacy import PrivacyRules
 
 MB = 10**6
 TASKS = ("correct", "classify", "synthesize")
@@ -16,7 +16,7 @@ TASKS = ("correct", "classify", "synthesize")
 PublicKey = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 
 
-class SitePolicy(Settings):
+class SitePolicy(PrivacyRules):
     """The rules of one site, in a TOML file that its node config names."""
 
     tasks: tuple[Literal["correct", "classify", "synthesize"], ...] = Field(
@@ -48,11 +48,13 @@ class SitePolicy(Settings):
     )
     dataset: str = Field(
         "",
-        description="name of these cells in the record of sums, kept when cells are added; "
-        "'' = the data file's name",
+        description="name of these cells in the record of sums and the privacy budget, kept when "
+        "cells are added; '' = the data file's name, in the record alone",
     )
     state_dir: str = Field(
-        "", description="folder of the record of sums; '' = the node config's output-dir"
+        "",
+        description="folder of the record of sums and of the privacy budget; '' = the node "
+        "config's output-dir",
     )
     roster: dict[str, PublicKey] = Field(
         {}, description="pinned sites: public key (`syncytium keys`) by name; empty: any site"
@@ -114,10 +116,14 @@ class SitePolicy(Settings):
                 "open only what the survivors signed"
             )
         holders = config.label_sites or config.min_sites
-        if config.task == "classify" and holders < self.min_label_sites:
+        if config.task == "synthesize":
+            self.allow_release(config)
+        agreed = config.task == "classify" or (config.task == "synthesize" and not config.classes)
+        if agreed and holders < self.min_label_sites:
             raise PolicyError(
                 f"policy rule min-label-sites = {self.min_label_sites}: the run makes classes of "
-                f"labels of {holders} sites; set label-sites = {self.min_label_sites} in the run"
+                f"labels of {holders} sites; set {_holders_key(config)} = {self.min_label_sites} "
+                "in the run"
             )
         if config.min_reference_cells < self.min_reference_cells:
             raise PolicyError(
@@ -155,6 +161,10 @@ class SitePolicy(Settings):
                 else [f"{key} = {_toml(field.default)}"]
             )
         return "\n".join(lines) + "\n"
+
+
+def _holders_key(config: RunConfig) -> str:
+    return "label-sites" if config.task == "classify" else "min-sites"
 
 
 def _toml(value: object) -> str:

@@ -153,5 +153,18 @@ class ReadingSettings(Settings):
         return self
 
 
+class UnitSettings(Settings):
+    """Whose a record is: like :class:`ReadingSettings`, a real site's own word."""
+
+    donor_key: str = Field(
+        "", description="synthesize: obs column that names a record's donor, for privacy-unit"
+    )
+    covariate_keys: str = Field(
+        "",
+        description="synthesize: obs columns whose values make classes of a label, as 'sex,stage'",
+    )
+
+
 CARBON = tuple(CarbonSettings.model_fields)
 READING = tuple(ReadingSettings.model_fields)
+UNITS = tuple(UnitSettings.model_fields)

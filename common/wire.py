@@ -13,6 +13,7 @@ from common.registry import did_you_mean
 from common.wire_classification import CLASSIFICATION
 from common.wire_evaluation import EVALUATION
 from common.wire_fields import MAX_CELLS, Masked, Phase, Public, Shares
+from common.wire_synthesis import SYNTHESIS
 
 MAX_LOG1P = 10.0
 MAX_CP10K = 1e4
@@ -200,6 +201,7 @@ PHASES = {
     ),
     **EVALUATION,
     **CLASSIFICATION,
+    **SYNTHESIS,
 }
 
 

@@ -87,6 +87,8 @@ class Phase:
     may_lose
         Whether it may be summed over fewer sites than the run's first sum: not what, with an
         earlier sum of the run, would show more of a lost site than its number of cells.
+    noised
+        Each site's part holds its share of noise: the sum is not opened if too many are missing.
     """
 
     meaning: str
@@ -94,6 +96,7 @@ class Phase:
     train: bool = False
     times: int = 1
     may_lose: bool = True
+    noised: bool = False
 
     def masked(self) -> dict[str, Masked]:
         """The masked fields, in their order."""

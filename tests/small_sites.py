@@ -10,13 +10,14 @@ import pandas as pd
 from scipy import sparse
 
 from common.wire_classification import CLASSIFICATION
+from common.wire_synthesis import SYNTHESIS
 from tests.in_process import run_in_process
 
 N_GENES = 60
 TINY = {"rounds": 2, "hidden": "32", "latent_dim": 5, "n_top_genes": 40, "batch_size": 32}
 
 # Phases that only other settings than the default need, or another task.
-OPTIONAL = {"agree", "meet", "partial_sums", "remainders", "roll_call", *CLASSIFICATION}
+OPTIONAL = {"agree", "meet", "partial_sums", "remainders", "roll_call", *CLASSIFICATION, *SYNTHESIS}
 
 
 def site(cells: dict[tuple[str, str], int], seed: int = 0) -> anndata.AnnData:

@@ -134,10 +134,12 @@ def test_a_mask_covers_one_vector_only():
         parties.upload("site-01", number=5)
 
 
-@pytest.mark.parametrize("changed", ["run", "phase", "round", "attempt"])
+@pytest.mark.parametrize(
+    "changed", [{"run": "x"}, {"phase": "moments"}, {"round": 9}, {"attempt": 9}]
+)
 def test_masks_are_bound_to_their_sum(changed):
     parties = Parties(3)
-    other = parties.context(**{changed: 9 if changed in ("round", "attempt") else "x"})
+    other = parties.context(**changed)
     uploads = {name: parties.upload(name) for name in parties.names[:2]}
     name = parties.names[2]
     uploads[name] = parties.upload(name, context=other)

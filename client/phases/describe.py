@@ -5,7 +5,8 @@ from functools import cache
 from importlib.metadata import version
 
 from client.outbox import Outbox
-from client.site import Site, labelled_types
+from client.site import Site
+from client.site_labels import labelled_types
 from strategies.records import Request
 
 PACKAGES = ("flwr", "torch", "anndata", "numpy", "scipy")
@@ -14,6 +15,12 @@ PACKAGES = ("flwr", "torch", "anndata", "numpy", "scipy")
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Open the file, which checks it, and send names only."""
     types = labelled_types(site)
+    if site.config.task == "synthesize":
+        from client.release import require_ready
+
+        require_ready(site)
+        # Where classes are public, who holds which is nobody's to know.
+        types = [] if site.config.classes else types
     outbox.public("site", site.name)
     outbox.public("genes", sorted(site.file.genes))
     outbox.public("gene_kind", site.file.gene_kind)

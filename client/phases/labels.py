@@ -11,5 +11,5 @@ from strategies.records import Request
 def run(site: Site, request: Request, outbox: Outbox) -> None:
     """Enter 1 for each group of labels of which a cell is here."""
     groups = request.values["groups"]
-    held = [presence(site.file.cell_types, group).any() for group in groups]
+    held = [presence(site.file.classes, group).any() for group in groups]
     outbox.masked("n_holders", np.array(held, dtype=float))

@@ -72,6 +72,8 @@ def work_of(config: RunConfig) -> Work:
         plan = classifier_plan(config)
         training, strategy = plan.training, config.strategy_name
         fitted = {"linear": "optimum", "trees": "trees"}.get(plan.fitted, "")
+    elif config.task == "synthesize":
+        raise ConfigError("task = synthesize trains no model, and methods of training are compared")
     elif config.model:
         raise ConfigError(
             f"model = {config.model!r} is not trained, and methods of training are compared: leave "

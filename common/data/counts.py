@@ -28,7 +28,7 @@ class CountsVerdict:
     ----------
     kind
         ``"integer"``; ``"fractional"`` (expected counts, kept as they are); ``"log1p"`` (of counts
-        per ``target_sum``, undone to whole counts).
+        per ``target_sum``, undone to whole counts); ``"values"`` (no counts: taken as they are).
     source
         ``"X"``, ``"raw/X"`` or ``"layers/NAME"``.
     detail
@@ -40,7 +40,7 @@ class CountsVerdict:
         The library size that every cell was scaled to, counts.
     """
 
-    kind: Literal["integer", "fractional", "log1p"]
+    kind: Literal["integer", "fractional", "log1p", "values"]
     source: str
     detail: str
     library_key: str | None = None
@@ -78,6 +78,21 @@ def find_counts(
     if not refused:
         raise CountsError(f"{file.path} holds no matrix of cells by genes: {MEND}.")
     raise CountsError(together(refused))
+
+
+def as_values(file: H5ad, layer: str = "auto") -> CountsVerdict:
+    """One matrix, taken as it is: ``"auto"`` is X, or else the first there is.
+
+    Raises
+    ------
+    CountsError
+        The named matrix is missing, or there is none.
+    """
+    if layer == "auto" and not file.sources:
+        raise CountsError(f"{file.path} holds no matrix of cells by genes: put values into X.")
+    first = "X" if "X" in file.sources else next(iter(file.sources), "")
+    source = first if layer == "auto" else source_of(file, layer)
+    return CountsVerdict("values", source, f"{source} is taken as it is.")
 
 
 def source_of(file: H5ad, layer: str) -> str:
@@ -218,18 +233,36 @@ def require_finite_and_positive(
     CountsError
         Names how many there are among these cells, and the first one's cell and gene.
     """
-    bad = ~np.isfinite(block.data)
-    if bad.any():
-        raise CountsError(
-            f"{source} holds {bad.sum():,} NaN or infinite value(s) among {len(cells):,} cells, "
-            f"the first at {place(block, bad, cells, genes)}: set them right, or {MEND}."
-        )
+    require_finite(block, source=source, cells=cells, genes=genes, mend=MEND)
     bad = block.data < 0
     if bad.any():
         raise CountsError(
             f"{source} looks z-scored (sc.pp.scale): {bad.sum():,} negative value(s) among "
             f"{len(cells):,} cells, the first {block.data[bad][0]:.3g} at "
             f"{place(block, bad, cells, genes)}: {MEND}."
+        )
+
+
+def require_finite(
+    block: sparse.csr_matrix,
+    *,
+    source: str,
+    cells: Sequence[str],
+    genes: Callable[[], Sequence[str]],
+    mend: str = "leave these cells out",
+) -> None:
+    """Refuse NaN and infinite values.
+
+    Raises
+    ------
+    CountsError
+        Names how many there are among these cells, and the first one's cell and gene.
+    """
+    bad = ~np.isfinite(block.data)
+    if bad.any():
+        raise CountsError(
+            f"{source} holds {bad.sum():,} NaN or infinite value(s) among {len(cells):,} cells, "
+            f"the first at {place(block, bad, cells, genes)}: set them right, or {mend}."
         )
 
 

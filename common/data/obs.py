@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What str() makes of a missing value: a file that went through CSV or R often holds these.
-_MISSING = frozenset({"", "nan", "none", "<na>"})
+MISSING = frozenset({"", "nan", "none", "<na>"})
 
 
 def column(table: "pd.DataFrame", key: str, *, setting: str, of: str = "obs") -> "pd.Series":
@@ -86,7 +86,7 @@ def cell_types(obs: "pd.DataFrame", key: str) -> np.ndarray:
     values = column(obs, key, setting="cell-type-key")
     missing = values.isna().to_numpy()
     for row, value in enumerate(values):
-        if not missing[row] and str(value).strip().casefold() not in _MISSING:
+        if not missing[row] and str(value).strip().casefold() not in MISSING:
             types[row] = str(value)
     return types
 

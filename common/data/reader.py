@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy import sparse
 
-from common.data.counts import CountsVerdict, find_counts
+from common.data.counts import CountsVerdict, as_values, find_counts
 from common.data.depth import library_sizes
 from common.data.genes import GeneKind, gene_kind, strip_version
 from common.data.h5ad import H5ad, Matrix
 from common.data.labels import CURATED, CellLabels, read_labels
 from common.data.obs import batches, cell_names, column, repeated
 from common.data.stream import stream_counts
+from common.data.units import donors_of, with_covariates
 from common.data.wording import quoted
 from common.errors import GeneError
 
@@ -38,6 +39,10 @@ class SiteFile:
         The cells' types, where these labels are from, and which of them steer.
     counts
         Which matrix holds the counts, and how.
+    donors
+        Each record's donor, str ``(n_cells,)``; None where no column names them.
+    classes
+        ``cell_types``, with the values of covariates where these are asked for.
     """
 
     path: Path
@@ -46,6 +51,8 @@ class SiteFile:
     batches: np.ndarray
     labels: CellLabels
     counts: CountsVerdict
+    donors: np.ndarray | None
+    classes: np.ndarray
     _matrix: Matrix = field(repr=False)
     _sizes: np.ndarray | None = field(repr=False, default=None)
 
@@ -62,6 +69,9 @@ class SiteFile:
         label_origin_key: str = "",
         confidence_key: str = "",
         min_confidence: float = 0.0,
+        counted: bool = True,
+        donor_key: str = "",
+        covariate_keys: str = "",
     ) -> Self:
         """Read everything but the matrix, and find out which matrix holds the counts.
 
@@ -76,6 +86,12 @@ class SiteFile:
             Column of var with the gene names; "" takes var_names.
         label_origin, label_origin_key, confidence_key, min_confidence
             As of :func:`common.data.labels.read_labels`.
+        counted
+            False: a matrix is taken as it is, whatever its values are; ``layer`` "auto" is X.
+        donor_key
+            Column of obs with each record's donor; "" = none is named.
+        covariate_keys
+            Columns of obs, by commas, whose values are added to a label, as "LumA|female".
 
         Raises
         ------
@@ -93,11 +109,13 @@ class SiteFile:
             confidence_key=confidence_key,
             min_confidence=min_confidence,
         )
-        verdict = find_counts(file, layer, batches=batch)
+        verdict = find_counts(file, layer, batches=batch) if counted else as_values(file, layer)
         genes = gene_names(file.var(verdict.source), gene_column, source=verdict.source)
         sizes = library_sizes(file.obs).get(verdict.library_key or "")
         matrix = file.matrix(verdict.source)
-        return cls(file.path, names, genes, batch, labels, verdict, matrix, sizes)
+        donors = donors_of(file.obs, donor_key) if donor_key else None
+        classes = with_covariates(labels.steering, file.obs, covariate_keys)
+        return cls(file.path, names, genes, batch, labels, verdict, donors, classes, matrix, sizes)
 
     @property
     def n_cells(self) -> int:

@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from scipy import sparse
 
-from common.data.counts import MEND, CountsVerdict, place, require_finite_and_positive
+from common.data.counts import (
+    MEND,
+    CountsVerdict,
+    place,
+    require_finite,
+    require_finite_and_positive,
+)
 from common.data.depth import TOLERANCE, distance, rescale
 from common.data.evidence import DUST
 from common.data.h5ad import Matrix
@@ -49,7 +55,8 @@ def stream_counts(
     for first, block in matrix.blocks(chunk_size):
         rows = slice(first, first + block.shape[0])
         names = cells[rows]
-        require_finite_and_positive(block, source=verdict.source, cells=names, genes=genes)
+        refuse = require_finite if verdict.kind == "values" else require_finite_and_positive
+        refuse(block, source=verdict.source, cells=names, genes=genes)
         block.eliminate_zeros()
         if verdict.library_key is not None:
             block = _undone(block, verdict, sizes[rows], names, genes)

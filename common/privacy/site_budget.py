@@ -69,6 +69,43 @@ class SiteBudget:
         with self._locked() as lock:
             return self._budget(self._read(lock)).spent
 
+    def holds(self, release: str) -> bool:
+        """Whether a release was reserved, or made.
+
+        Raises
+        ------
+        ConfigError, DiskError
+            As of :meth:`spent`.
+        """
+        with self._locked() as lock:
+            return any(line["release"] == release for line in self._own(self._read(lock)))
+
+    def spends_of(self, begin: str) -> list[Spend]:
+        """What releases whose name begins so have taken.
+
+        Raises
+        ------
+        ConfigError, DiskError
+            As of :meth:`spent`.
+        """
+        with self._locked() as lock:
+            lines = self._own(self._read(lock))
+        named = [line for line in lines if line["release"].startswith(begin)]
+        return [spend_of(record) for line in named for record in line["spends"]]
+
+    def require_room(self, spends: Sequence[Spend]) -> None:
+        """Refuse what could not be reserved now; nothing is.
+
+        Raises
+        ------
+        BudgetError
+            The budget would be exceeded.
+        ConfigError, DiskError
+            As of :meth:`spent`.
+        """
+        with self._locked() as lock:
+            self._spend(self._budget(self._read(lock)), spends)
+
     def reserve(self, release: str, spends: Sequence[Spend]) -> float:
         """Set a spend aside, before its noise is drawn. It counts even if it is never committed.
 
@@ -101,16 +138,7 @@ class SiteBudget:
                     f"release {release} was made before: a second answer has other noise and "
                     "must be paid as another release; run again"
                 )
-            budget = self._budget(lines)
-            try:
-                total = budget.spend(*spends)
-            except BudgetError as error:
-                raise BudgetError(
-                    f"data set {self.dataset}: {error}",
-                    # What was spent tells of runs with others.
-                    public="policy rule privacy budget: this release would cost more than is left "
-                    "of these cells' budget",
-                ) from None
+            total = self._spend(self._budget(lines), spends)
             records = [spend.model_dump() for spend in spends]
             line = {"dataset": self.dataset, "unit": self.unit, "release": release}
             line |= {"time": _now(), "state": "reserved", "spends": records}
@@ -137,6 +165,17 @@ class SiteBudget:
                     self._write(lock, lines)
                     return
         raise BudgetError(f"release {release} is not reserved: reserve it before it is made")
+
+    def _spend(self, budget: Budget, spends: Sequence[Spend]) -> float:
+        try:
+            return budget.spend(*spends)
+        except BudgetError as error:
+            raise BudgetError(
+                f"data set {self.dataset}: {error}",
+                # What was spent tells of runs with others.
+                public="policy rule privacy budget: this release would cost more than is left "
+                "of these cells' budget",
+            ) from None
 
     def _own(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [line for line in lines if line["dataset"] == self.dataset]

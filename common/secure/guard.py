@@ -8,6 +8,7 @@ from common.errors import PolicyError, SecureSumError
 from common.secure.identity import Identity
 from common.secure.signing import SigningKey
 from common.secure.threshold import least_threshold
+from common.wire import phase_of
 
 
 class Record(Protocol):
@@ -48,6 +49,8 @@ class Guard:
         Its own long-term key, if it has one.
     record
         The sums it took part in.
+    noise_lost
+        Sites that may be lost in a sum of which each site's part holds a share of the noise.
     """
 
     site: str
@@ -56,6 +59,7 @@ class Guard:
     roster: Mapping[str, str] = field(default_factory=dict)
     site_key: SigningKey | None = None
     record: Record = field(default_factory=NoRecord)
+    noise_lost: int = 0
 
     def admit(self, peer: Identity, *sum_name: str) -> None:
         """Let a site of the run take part.
@@ -97,4 +101,19 @@ class Guard:
             raise SecureSumError(
                 f"{n_sites} sites with a threshold of {threshold} of {holders}, while {self.site} "
                 f"takes part with a threshold from {least} to the number of sites"
+            )
+
+    def keeps_noise(self, phase: str, n_uploaded: int, n_survivors: int) -> None:
+        """Let a sum of ``phase`` be opened over some of those who uploaded, or meant to.
+
+        Raises
+        ------
+        SecureSumError
+            Too many shares of its noise are missing.
+        """
+        lost = n_uploaded - n_survivors
+        if phase_of(phase).noised and lost > self.noise_lost:
+            raise SecureSumError(
+                f"{phase}: {lost} of {n_uploaded} sites are lost and the noise covers at most "
+                f"noise-lost = {self.noise_lost}: the sum is not opened"
             )

@@ -213,6 +213,7 @@ class MaskedSite(Member):
         if len(set(survivors)) < len(survivors) or not set(survivors) <= set(own.uploaded):
             raise SecureSumError(f"sum {number}: survivors that did not take part: {survivors}")
         self.guard.enough(len(survivors), own.threshold, len(own.holders))
+        self.guard.keeps_noise(own.phase, len(own.uploaded), len(survivors))
         # On the site's disk before anything leaves that helps to open the sum.
         self.guard.record.settle(
             self.run, self.keys.memory, str(number), own.phase, self.sites(survivors)

@@ -90,6 +90,9 @@ class Generator(ABC):
     def take(self, stage: Stage, total: np.ndarray, noise_sd: float, state: State) -> State:
         """The state with what a noisy sum tells.
 
+        After the last stage it holds ``class_units``, noisy units of each class, or
+        :meth:`class_counts` says otherwise.
+
         Parameters
         ----------
         total
@@ -97,6 +100,10 @@ class Generator(ABC):
         noise_sd
             Standard deviation of the noise in it, in grid steps; 0 without any.
         """
+
+    def class_counts(self, state: State) -> np.ndarray:
+        """Records of each class as the noisy state tells: float64 (n_classes,)."""
+        return np.asarray(state["class_units"], dtype=np.float64)
 
     @abstractmethod
     def sample(

@@ -6,11 +6,27 @@ from fractions import Fraction
 
 import numpy as np
 
-from common.privacy.analytic_gaussian import mu_for
+from common.errors import ConfigError
+from common.privacy.analytic_gaussian import check_epsilon, mu_for
 from common.privacy.discrete_gaussian import discrete_gaussian
-from common.privacy.integer_gaussian import ROUNDING
+from common.privacy.integer_gaussian import LARGEST_RATIO, ROUNDING
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.records import Records
+
+
+def mu_of_run(epsilon: float, delta: float) -> float:
+    """Sensitivity over noise of a whole run, with room for what integers cost in all its stages.
+
+    Raises
+    ------
+    ConfigError
+        Epsilon or delta is absurd.
+    """
+    check_epsilon(epsilon)
+    spared = epsilon - 2 * LARGEST_RATIO
+    if spared <= 0:
+        raise ConfigError(f"epsilon = {epsilon} is below what integer noise can state, 2e-6")
+    return mu_for(spared, delta * math.exp(-LARGEST_RATIO))
 
 
 def variance_of(stage: Stage, mu: float) -> Fraction:
@@ -22,7 +38,7 @@ def fit_pooled(generator: Generator, chunks: Iterable[Records]) -> State:
     """The state after all stages; ``chunks`` are whole units, gone through once a stage."""
     chunks, state = list(chunks), {}
     noiseless = math.isinf(generator.epsilon)
-    mu = 0.0 if noiseless else mu_for(generator.epsilon, generator.delta)
+    mu = 0.0 if noiseless else mu_of_run(generator.epsilon, generator.delta)
     for stage in generator.stages:
         total = np.zeros(stage.n_values, dtype=np.int64)
         for records in chunks:

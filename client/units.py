@@ -1,0 +1,94 @@
+"""A site's records as whole units, a block at a time, for the statistics of a generator."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+from client.site import Site
+from common.errors import GeneError
+from common.synthesis.generator import Generator, Stage, State
+from common.synthesis.records import Records
+from common.synthesis.schema import Schema
+
+BLOCK = 4096  # records, or the largest donor's
+
+
+class SiteUnits:
+    """The records of a site that have a class of the schema.
+
+    Parameters
+    ----------
+    site
+        Whose.
+    schema
+        Genes, classes, bounds and unit.
+
+    Raises
+    ------
+    GeneError
+        A gene is not at the site.
+    """
+
+    def __init__(self, site: Site, schema: Schema):
+        self.site, self.schema = site, schema
+        file = site.file
+        lacking = sorted(set(schema.genes) - set(file.genes))
+        if lacking:
+            raise GeneError(
+                f"{file.path}: {len(lacking)} of {schema.n_genes} genes asked for are not here, "
+                f"such as {lacking[0]!r}",
+                public=f"the site lacks {len(lacking)} of the genes asked for",
+            )
+        codes = {name: code for code, name in enumerate(schema.classes)}
+        self.codes = np.array([codes.get(name, -1) for name in file.classes], dtype=np.int64)
+        self.rows = np.flatnonzero(self.codes >= 0)
+        self.n_left_out = file.n_cells - len(self.rows)
+        self.n_clipped = 0
+        donors = file.donors if schema.unit == "donor" else None
+        self._units = np.arange(len(self.rows))
+        if donors is not None:
+            self._units = np.unique(donors[self.rows], return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def n_units(self) -> int:
+        """How many units."""
+        return int(self._units.max()) + 1 if len(self._units) else 0
+
+    def blocks(self) -> Iterator[Records]:
+        """All units, each once and whole; values are clipped to the bounds, and counted."""
+        matrix = self.site.counts(self.schema.genes)
+        low, high = self.schema.low, self.schema.high
+        self.n_clipped = 0
+        for chosen in self._chosen():
+            values = _dense(matrix, self.rows[chosen])
+            self.n_clipped += int(((values < low) | (values > high)).sum())
+            _, units = np.unique(self._units[chosen], return_inverse=True)
+            yield Records(
+                np.clip(values, low, high),
+                self.codes[self.rows[chosen]],
+                units.astype(np.int64),
+            )
+
+    def _chosen(self) -> Iterator[np.ndarray]:
+        """Indices into ``rows`` of each block, ascending: its units' records, and no others."""
+        order = np.argsort(self._units, kind="stable")
+        ends = np.append(np.flatnonzero(np.diff(self._units[order])) + 1, len(order))
+        start = 0
+        for end in ends:
+            if end - start >= BLOCK or end == len(order):
+                if end > start:
+                    yield np.sort(order[start:end])
+                start = end
+
+
+def statistics_of(units: SiteUnits, generator: Generator, stage: Stage, state: State) -> np.ndarray:
+    """A stage's whole numbers of all units of a site: int64 (n_values,)."""
+    total = np.zeros(stage.n_values, dtype=np.int64)
+    for records in units.blocks():
+        total += generator.statistics(stage, records, state)
+    return total
+
+
+def _dense(matrix: sp.csr_matrix, rows: np.ndarray) -> np.ndarray:
+    return matrix[rows].toarray().astype(np.float64)

@@ -1,0 +1,29 @@
+"""Public settings of marginals."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from common.synthesis.options import Options
+
+
+class MarginalOptions(Options):
+    """Radii are per gene, on the scale of :mod:`common.synthesis.scale`; 0 of one: see each.
+
+    Parameters
+    ----------
+    marginal
+        Of counts: negative binomial, zero-inflated or not.
+    clip
+        Radius of the ball around the center; 0: found by the release ``norms``.
+    usual
+        Radius where noise hides the norms, and standard deviation of a donor's cells; 0: 1 of log
+        values, 0.4 of counts.
+    coarse_clip
+        Radius of the coarse ball, of the half width of the bounds.
+    """
+
+    marginal: Literal["nb", "zinb"] = "nb"
+    clip: float = Field(0.0, ge=0)
+    usual: float = Field(0.0, ge=0)
+    coarse_clip: float = Field(0.6, gt=0)

@@ -1,0 +1,73 @@
+"""A run's schema and generator, by its public settings: the same at the coordinator and a site."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from common.errors import ConfigError
+from common.synthesis.generator import Generator
+from common.synthesis.registry import GENERATORS
+from common.synthesis.schema import Schema
+
+if TYPE_CHECKING:
+    from common.config import RunConfig
+
+AUTO, DEFAULT = "auto", "gaussian"
+
+
+def schema_of(config: "RunConfig", genes: Sequence[str], classes: Sequence[str]) -> Schema:
+    """The cohort that a run is about."""
+    return Schema(
+        genes=tuple(genes),
+        classes=tuple(classes),
+        low=config.value_low,
+        high=config.value_high,
+        unit=config.privacy_unit,
+        most_records=config.records_of_donor,
+        counts=config.expression == "counts",
+    )
+
+
+def generator_of(config: "RunConfig", schema: Schema) -> Generator:
+    """The generator that a run names, with its own settings.
+
+    Raises
+    ------
+    ConfigError
+        There is none of that name, a setting is not its own, or its stages spend more than the
+        whole run's privacy.
+    """
+    name = DEFAULT if config.generator == AUTO else config.generator
+    made = GENERATORS.get(name)(schema, config.stated_epsilon, config.delta, config.options)
+    require_stages(made)
+    return made
+
+
+def require_stages(generator: Generator) -> None:
+    """Refuse a generator whose stages are not what a run can account for.
+
+    Raises
+    ------
+    ConfigError
+        There is none, two have one name, or their shares of the privacy exceed the whole.
+    """
+    stages = generator.stages
+    names = [stage.name for stage in stages]
+    spent = sum(stage.share for stage in stages)
+    if not stages or len(set(names)) < len(names):
+        raise ConfigError(f"generator {generator.name} has stages {names}: each must have a name")
+    if not all(stage.share > 0 for stage in stages) or spent > 1 + 1e-9:
+        raise ConfigError(
+            f"generator {generator.name} spends {spent:.6g} of the run's privacy, at most 1: lower "
+            "the shares among generator-options"
+        )
+
+
+def require_generator(config: "RunConfig") -> None:
+    """Refuse a generator, or its settings, before any site is asked.
+
+    Raises
+    ------
+    ConfigError
+        As of :func:`generator_of`.
+    """
+    generator_of(config, schema_of(config, ("a", "b"), config.public_classes or ("a", "b")))

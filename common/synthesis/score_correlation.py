@@ -1,0 +1,116 @@
+"""Correlations of normal scores: one release of sums of products, made low-rank afterwards.
+
+A record adds v_i v_j for each pair of genes i < j, v its scores clipped to an L2 ball and to whole
+numbers of length at most S = 2^12. The sum over pairs of (v_i v_j)^2 is below |v|^4 / 2, so the L2
+sensitivity is S^2 / sqrt(2) grid steps. A donor adds the mean over classes of the mean over their
+cells, clipped to ``donor-clip`` times that. The ball's radius is the scores' length that the
+released marginals expect: it costs nothing.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.synthesis.contributions import BELOW_ONE, MOST_UNITS, Pairs
+from common.synthesis.generator import Stage, State
+from common.synthesis.schema import Schema
+
+LENGTH = 2**12  # products of a million records are exact in float64
+MOST_GENES = 4000
+MOST_KEPT = 0.9  # of a gene's variance that common factors may explain
+SWEEPS = 4
+
+
+@dataclass(frozen=True)
+class ScoreCorrelation:
+    """The release; ``share`` is of mu^2, ``donor_clip`` public, ``rank`` the most factors kept."""
+
+    schema: Schema
+    share: float
+    donor_clip: float
+    rank: int
+
+    @property
+    def _radius(self) -> float:
+        whole = LENGTH**2 / math.sqrt(2)
+        return whole * self.donor_clip if self.schema.unit == "donor" else whole
+
+    @property
+    def stage(self) -> Stage:
+        """Called ``copula``: the strict upper triangle, row by row."""
+        g = self.schema.n_genes
+        bound = float(LENGTH) ** 2 * MOST_UNITS
+        return Stage("copula", g * (g - 1) // 2, self._radius, self.share, bound)
+
+    def statistics(self, pairs: Pairs, scores: np.ndarray, state: State) -> np.ndarray:
+        """Sums of products of ``scores`` (n_kept, n_genes): int64."""
+        whole = _whole(scores, float(state["score_length"]))
+        upper = np.triu_indices(self.schema.n_genes, 1)
+        if self.schema.unit == "record":
+            return (whole.T @ whole)[upper].astype(np.int64)
+        total = np.zeros(len(upper[0]), dtype=np.int64)
+        ends, n_pairs = pairs.starts + pairs.sizes, pairs.pairs_of_unit
+        for u in range(pairs.n_units):
+            mean = np.zeros(len(upper[0]))
+            for p in np.flatnonzero(pairs.pair_unit == u):
+                rows = whole[pairs.starts[p] : ends[p]]
+                mean += (rows.T @ rows)[upper] / (pairs.sizes[p] * n_pairs[u])
+            norm = math.sqrt((mean * mean).sum())
+            mean *= min(1.0, self._radius / max(norm, 1e-300)) * BELOW_ONE
+            total += np.trunc(mean).astype(np.int64)
+        return total
+
+    def factors(
+        self, total: np.ndarray, noise_sd: float, slopes: np.ndarray, state: State
+    ) -> np.ndarray:
+        """Loadings of the scores' common factors, (n_genes, k): k may be 0."""
+        g = self.schema.n_genes
+        unit = (float(state["score_length"]) / LENGTH) ** 2 / float(state["n_units"])
+        matrix = np.zeros((g, g))
+        matrix[np.triu_indices(g, 1)] = total * unit
+        matrix += matrix.T
+        # Noise alone has eigenvalues up to here (Wigner's semicircle).
+        edge = 2 * noise_sd * unit * math.sqrt(g)
+        loadings = _low_rank(matrix, edge, self.rank) / slopes[:, None]
+        kept = (loadings**2).sum(axis=1, keepdims=True)
+        return loadings * np.sqrt(np.minimum(1, MOST_KEPT / np.maximum(kept, 1e-300)))
+
+
+def _whole(scores: np.ndarray, length: float) -> np.ndarray:
+    """Scores in whole steps of ``length / LENGTH``, each row's L2 at most LENGTH: float64."""
+    norms = np.sqrt((scores * scores).sum(axis=1, keepdims=True))
+    scale = np.minimum(1.0, length / np.maximum(norms, 1e-300)) * (BELOW_ONE * LENGTH / length)
+    return np.trunc(scores * scale)
+
+
+def _low_rank(matrix: np.ndarray, edge: float, rank: int) -> np.ndarray:
+    """Loadings whose products fit a matrix outside its diagonal (principal axis factoring)."""
+    diagonal = np.diag_indices(len(matrix))
+    loadings = np.zeros((len(matrix), 0))
+    for _ in range(SWEEPS):
+        values, vectors = np.linalg.eigh(matrix)
+        kept = np.flatnonzero(values > max(edge, 1e-9))[::-1][:rank]
+        # An eigenvalue l seen through noise of that edge is l + (edge / 2)^2 / l.
+        seen = values[kept]
+        true = (seen + np.sqrt(np.maximum(seen**2 - edge**2, 0))) / 2
+        loadings = vectors[:, kept] * np.sqrt(true)
+        matrix[diagonal] = (loadings**2).sum(axis=1)
+    return loadings
+
+
+def correlated(loadings: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian scores with unit variance and such common factors, (n, n_genes)."""
+    own = np.sqrt(1 - (loadings**2).sum(axis=1))
+    common = rng.standard_normal((n, loadings.shape[1])) @ loadings.T
+    return matched(common + own * rng.standard_normal((n, len(loadings))))
+
+
+def matched(scores: np.ndarray) -> np.ndarray:
+    """Scores whose mean is 0 and variance 1 in each gene exactly, if there are 8 or more.
+
+    What drawing would add to the released moments is taken off: it costs no privacy.
+    """
+    if len(scores) < 8:
+        return scores
+    return (scores - scores.mean(axis=0)) / np.maximum(scores.std(axis=0), 1e-12)

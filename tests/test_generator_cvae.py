@@ -1,0 +1,127 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import ConfigError, InputError
+from common.synthesis.private_steps import normalised
+from common.synthesis.records import Records
+from common.synthesis.registry import GENERATORS
+from common.synthesis.score_vae import ScoreVAE, Shape
+from tests.generator_cases import (
+    assert_additive,
+    assert_bounded,
+    assert_shares,
+    cohort,
+    one_unit,
+    sampled,
+    schema,
+    states,
+)
+
+FORMS = [("record", False), ("donor", True)]
+
+
+def cvae(unit="record", counts=False, epsilon=4.0, **options):
+    options = {"steps": 2, "hidden": 4, "latent": 2} | options
+    return GENERATORS.get("cvae")(schema(unit, counts), epsilon, 1e-5, options)
+
+
+@pytest.mark.parametrize(("unit", "counts"), FORMS)
+@given(here=st.lists(st.booleans(), min_size=10, max_size=10))
+@settings(max_examples=5, deadline=None)
+def test_sites_add_up_to_the_pooled_gradient_bit_for_bit(unit, counts, here):
+    generator = cvae(unit, counts)
+    assert_additive(generator, cohort(generator.schema, 10), np.array(here))
+
+
+@pytest.mark.parametrize(("unit", "counts"), FORMS)
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_no_unit_changes_a_step_by_more_than_its_sensitivity(unit, counts, data):
+    generator = cvae(unit, counts)
+    base = cohort(generator.schema, 6)
+    extra = data.draw(one_unit(generator.schema))
+    assert_bounded(generator, states(generator, base), base, extra)
+    assert_shares(generator)
+
+
+def test_a_donor_with_hundreds_of_cells_counts_no_more_than_one_with_a_few():
+    generator = cvae("donor", True)
+    base = cohort(generator.schema, 6)
+    rng = np.random.default_rng(1)
+    many = Records(
+        rng.poisson(3.0, (600, 6)).astype(float),
+        np.repeat(np.arange(3), 200),
+        np.zeros(600, dtype=np.int64),
+    )
+    assert_bounded(generator, states(generator, base), base, many)
+
+
+def test_gradients_that_overflow_are_bounded_too():
+    rows = normalised(np.array([[1e300, -1e300], [np.nan, 1.0], [np.inf, 0.0], [3.0, 4.0]]))
+    np.testing.assert_allclose(rows[0], [0.5**0.5, -(0.5**0.5)])
+    assert not rows[1:3].any()
+    np.testing.assert_allclose(rows[3], np.array([3.0, 4.0]) / 5.01)
+
+
+def test_weights_of_a_huge_state_do_not_lift_the_bound():
+    generator = cvae()
+    base = cohort(generator.schema, 6)
+    *_, (stage, state) = states(generator, base)
+    state = state | {"weights": 1e3 * np.ones_like(state["weights"])}
+    own = generator.statistics(stage, base, state)
+    assert math.sqrt(sum(int(x) ** 2 for x in own)) <= 6 * stage.l2
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    shape, rng = Shape(6, 3, 2, 4, projected=5), np.random.default_rng(3)
+    weights = shape.first_weights() + 0.3 * rng.standard_normal(shape.n_parameters)
+    scores, classes = rng.standard_normal((2, 6)), np.array([0, 2])
+    draws, part = rng.standard_normal((2, 2)), np.array([0.4, 0.6])
+    grad = ScoreVAE(shape, weights).gradient(scores, classes, part, draws)
+    for i in rng.choice(shape.n_parameters, 12, replace=False):
+        moved = np.zeros_like(weights)
+        moved[i] = 1e-5
+        up = ScoreVAE(shape, weights + moved).loss(scores, classes, part, draws).item()
+        down = ScoreVAE(shape, weights - moved).loss(scores, classes, part, draws).item()
+        assert grad[i] == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-7)
+
+
+def test_without_noise_means_and_a_common_factor_are_learnt():
+    generator = cvae(epsilon=math.inf, steps=150, hidden=8)
+    records = cohort(generator.schema, 150)
+    _, values, classes = sampled(generator, records, [1500, 1500, 1500])
+    for c in range(3):
+        real, made = records.values[records.classes == c], values[classes == c]
+        np.testing.assert_allclose(made.mean(axis=0), real.mean(axis=0), atol=0.05)
+        # The records' is about 0.67; independent genes would have 0.
+        off = ~np.eye(6, dtype=bool)
+        assert np.corrcoef(made.T)[off].mean() > 0.35
+
+
+def test_raw_counts_of_donors_are_whole_even_under_much_noise():
+    generator = cvae("donor", True, epsilon=0.5)
+    sampled(generator, cohort(generator.schema, 10), [4, 0, 12])
+
+
+def test_noise_alone_leaves_no_factor():
+    generator = cvae(epsilon=0.2, steps=5)
+    state, values, _ = sampled(generator, cohort(generator.schema, 40), [0, 2000, 0])
+    assert float(state["weights_error"]) > 0
+    off = ~np.eye(6, dtype=bool)
+    assert np.abs(np.corrcoef(values.T)[off]).mean() < 0.3
+
+
+def test_bad_input_is_refused():
+    generator = cvae()
+    bad = cohort(generator.schema, 4)
+    bad.values[0, 5] = np.nan
+    with pytest.raises(InputError, match="gene g5 of record 0 is nan"):
+        generator.statistics(generator.stages[0], bad, {})
+    with pytest.raises(ConfigError, match="steps = -1"):
+        cvae(steps=-1)
+    with pytest.raises(ConfigError, match="no option 'epochs'"):
+        cvae(epochs=3)

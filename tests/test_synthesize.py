@@ -1,0 +1,208 @@
+"""A whole run of ``synthesize``: what is fitted, what is written, and that it equals pooled."""
+
+import json
+
+import anndata
+import numpy as np
+import pytest
+
+from common.errors import InputError, RunError
+from common.privacy import distributed_noise
+from common.privacy.composition import composed_epsilon
+from common.privacy.spends import GaussianSpend
+from common.synthesis.published import PublishedCohort
+from common.synthesis.registry import GENERATORS
+from tests.in_process import Stopped, stopping
+from tests.small_cohorts import (
+    GENES,
+    OFF,
+    cohort,
+    cohorts,
+    pooled_state,
+    published_state,
+    synthesize,
+)
+from tests.small_sites import leftovers, lines, write_sites
+from tests.test_cli import call, refused
+
+
+def same(state, expected):
+    assert set(state) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(state[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("n_sites", [2, 3, 7])
+def test_without_noise_the_state_is_that_of_the_pooled_records(tmp_path, n_sites):
+    sites = cohorts(n_sites)
+    synthesize(tmp_path / "out", sites, **OFF)
+    same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **OFF))
+
+
+@pytest.mark.parametrize("name", GENERATORS.names())
+def test_every_generator_is_fitted_as_pooled(tmp_path, name):
+    sites = cohorts(3)
+    settings = {**OFF, "generator": name}
+    if name == "cvae":
+        settings["generator_options"] = "steps = 3"
+    synthesize(tmp_path / "out", sites, **settings)
+    same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **settings))
+
+
+def test_donors_are_whole_in_every_block(tmp_path, monkeypatch):
+    """However small the blocks are in which a site reads its records."""
+    monkeypatch.setattr("client.units.BLOCK", 4)
+    sites = cohorts(3)
+    unit = {**OFF, "privacy_unit": "donor", "donor_key": "donor"}
+    synthesize(tmp_path / "out", sites, **unit)
+    expected = pooled_state(sites, ["A", "B"], **unit)
+    same(published_state(tmp_path / "out"), expected)
+    by_record = pooled_state(sites, ["A", "B"], **OFF)
+    assert not np.array_equal(expected["class_units"], by_record["class_units"])
+
+
+def test_the_sum_holds_the_sites_shares_and_nothing_else(tmp_path, monkeypatch):
+    drawn = []
+    real = distributed_noise.discrete_gaussian
+
+    def recorded(variance, n):
+        drawn.append((variance, real(variance, n)))
+        return drawn[-1][1]
+
+    monkeypatch.setattr(distributed_noise, "discrete_gaussian", recorded)
+    sites = cohorts(4)
+    run = synthesize(tmp_path / "out", sites, noise_lost=1, noise_colluding=1, epsilon=8.0)
+    assert len(drawn) == 2 * 4
+    stages = run["privacy"]["stages"]
+    for number, name in enumerate(stages):
+        variances = {variance for variance, _ in drawn[4 * number : 4 * number + 4]}
+        assert len(variances) == 1
+        assert stages[name]["sigma"] ** 2 == pytest.approx(4 * float(variances.pop()))
+    noise = sum(values for _, values in drawn[4:])
+    state = published_state(tmp_path / "out")
+    assert state["noise_sd"] == pytest.approx(stages["sums"]["sigma"])
+    # The second release's statistics do not depend on the noise of the first.
+    without = pooled_state(sites, ["A", "B"], **OFF)
+    np.testing.assert_array_equal(state["total"], without["total"] + noise)
+    assert (np.abs(noise) > 0).any()
+
+
+def test_the_statement_is_what_the_stages_compose_to(tmp_path):
+    run = synthesize(tmp_path / "out", cohorts(4), noise_colluding=1)
+    privacy = run["privacy"]
+    assert (privacy["epsilon"], privacy["delta"], privacy["unit"]) == (2.0, 1e-5, "record")
+    spends = [GaussianSpend(mu=stage["mu"]) for stage in privacy["stages"].values()]
+    assert privacy["epsilon_outsiders"] == pytest.approx(composed_epsilon(spends, 1e-5), rel=1e-6)
+    # Four shares where three suffice: outsiders meet more noise, one colluding site just enough.
+    against = privacy["epsilon_against_colluding"]
+    assert privacy["epsilon_outsiders"] < against["1"] <= 2.0 < against["2"] < against["3"]
+    assert against["1"] == pytest.approx(2.0, rel=1e-4)
+    assert any("which labels" in what for what in privacy["not_covered"])
+    kept = anndata.read_h5ad(tmp_path / "out/synthetic.h5ad").uns["privacy"]
+    assert float(kept["epsilon"]) == 2.0
+    assert float(kept["epsilon_colluding"]) == 2.0
+    assert kept["stages"]["sums"]["l2"] == 4096
+    public = synthesize(tmp_path / "public", cohorts(4), classes="A,B")
+    assert public["privacy"]["not_covered"] == []
+
+
+def test_the_files_of_a_run(tmp_path):
+    out = tmp_path / "out"
+    run = synthesize(out, cohorts(3), samples_per_class=7)
+    made = anndata.read_h5ad(out / "synthetic.h5ad")
+    assert made.X.dtype == np.float32
+    assert made.shape == (14, len(GENES))
+    assert made.obs["cell_type"].value_counts().to_dict() == {"A": 7, "B": 7}
+    assert list(made.var_names) == sorted(GENES)
+    assert made.uns["privacy"]["generator"] == "tiny"
+    assert run["synthetic"] == {"A": 7, "B": 7}
+    assert run["energy"]["sites"]["known"]
+    assert leftovers(out) == []
+    assert not list(out.glob("sites/*/cache"))
+    json.loads((out / "run.json").read_text(), parse_constant=pytest.fail)
+    off = synthesize(tmp_path / "off", cohorts(3), **OFF)
+    assert off["privacy"]["epsilon"] is None
+    assert np.isinf(anndata.read_h5ad(tmp_path / "off/synthetic.h5ad").uns["privacy"]["epsilon"])
+
+
+def test_as_many_records_as_the_noisy_counts_say(tmp_path):
+    sites = cohorts(3)
+    run = synthesize(tmp_path / "out", sites, **OFF)
+    n = {c: sum(int((s.obs["cell_type"] == c).sum()) for s in sites) for c in "AB"}
+    assert run["synthetic"] == n
+
+
+def test_more_is_sampled_for_free(tmp_path):
+    out, more = tmp_path / "out", tmp_path / "more.h5ad"
+    synthesize(out, cohorts(3))
+    assert call("sample", out / "bundle", "--out", more, "--seed", 42).exit_code == 0
+    first, again = anndata.read_h5ad(out / "synthetic.h5ad"), anndata.read_h5ad(more)
+    np.testing.assert_array_equal(first.X, again.X)
+    assert again.uns["privacy"]["epsilon"] == first.uns["privacy"]["epsilon"]
+    assert "exists and is left as it is" in refused("sample", out / "bundle", "--out", more)
+    more.unlink()
+    called = call("sample", out / "bundle", "--out", more, "--n-per-class", 5, "--seed", 1)
+    assert called.exit_code == 0
+    assert anndata.read_h5ad(more).n_obs == 10
+    assert "does not end with .h5ad" in refused("sample", out / "bundle", "--out", tmp_path / "x")
+    card = out / "bundle/card.json"
+    card.write_text(card.read_text().replace('"epsilon": 2.0', '"epsilon": 1.0'))
+    with pytest.raises(InputError, match="differs from its own hash"):
+        PublishedCohort.load(out / "bundle")
+
+
+def test_classes_of_label_and_covariates(tmp_path):
+    sites = cohorts(3)
+    run = synthesize(tmp_path / "out", sites, covariate_keys="sex", **OFF)
+    assert run["classes"] == ["A|f", "A|m", "B|f", "B|m"]
+    made = run["synthetic"]
+    women = sum(int(((s.obs["cell_type"] == "A") & (s.obs["sex"] == "f")).sum()) for s in sites)
+    assert made["A|f"] == women
+
+
+def test_a_list_of_genes(tmp_path):
+    listed = tmp_path / "genes.txt"
+    listed.write_text("G5\nG1\n\nG2\n")
+    run = synthesize(tmp_path / "out", cohorts(3), gene_list=str(listed))
+    assert run["n_genes"] == 3
+    assert list(anndata.read_h5ad(tmp_path / "out/synthetic.h5ad").var_names) == ["G5", "G1", "G2"]
+
+
+def test_a_stopped_run_goes_on_with_the_releases_that_are_left(tmp_path):
+    out, sites = tmp_path / "out", cohorts(3)
+    data = write_sites(tmp_path / "data", sites)
+    with pytest.raises(Stopped):
+        synthesize(out, data, n=3, tamper=stopping("noised_sums", times=4))
+    run = synthesize(out, data, n=3, resume=True, run_id=8)
+    assert run["status"] == "finished"
+    asked = [
+        (line["run"], line["round"])
+        for line in lines(out / "sites/site-1/outbox.jsonl")
+        if line["phase"] == "noised_sums"
+    ]
+    # The second release was paid, and its sum never opened: it is paid once more.
+    assert asked == [("7", 1), ("7", 2), ("8", 2)]
+    with pytest.raises(RunError, match="is finished"):
+        synthesize(out, data, n=3, resume=True, run_id=9)
+
+
+def test_counts_are_read_as_counts(tmp_path):
+    sites = cohorts(3)
+    for data in sites:
+        data.X = np.rint(data.X).astype(np.float32)
+    settings = {**OFF, "expression": "counts", "value_high": 50.0}
+    synthesize(tmp_path / "out", sites, **settings)
+    same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **settings))
+
+
+def test_crypten_shares_add_up_to_the_same(tmp_path):
+    sites = cohorts(3)
+    synthesize(tmp_path / "out", sites, secure_sum="crypten", **OFF)
+    same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **OFF))
+
+
+def test_one_class_of_a_site_is_read_by_name(tmp_path):
+    """A site without B adds nothing to it, whatever its own order of labels is."""
+    sites = [*cohorts(2), cohort({"A": 12}, seed=5)]
+    synthesize(tmp_path / "out", sites, **OFF)
+    same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **OFF))

@@ -1,0 +1,141 @@
+"""What is wrong with a run of synthesize is said by name, before anything is paid."""
+
+import math
+
+import anndata
+import numpy as np
+import pytest
+
+from common.config import RunConfig
+from common.errors import ConfigError, GeneError, InputError, SiteFailure
+from tests.small_cohorts import OFF, cohort, cohorts, config_of, pooled_state, synthesize
+from tests.small_cohorts import published_state as state_of
+from tests.small_sites import lines
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"epsilon": 0.0}, "epsilon = 0: give the privacy of the whole run"),
+        ({"epsilon": -1.0}, r"epsilon = -1.0 must be above 0"),
+        ({"epsilon": 1e6}, "must be above 0 and at most 100"),
+        ({"epsilon": math.nan}, "epsilon = nan must be above 0"),
+        ({"epsilon": math.inf}, "epsilon = inf: a run without privacy says so by noise = off"),
+        ({"delta": 0.0}, r"delta = 0.0 must be of 1e-15 \.\.\. 0.01"),
+        ({"delta": 0.5}, r"delta = 0.5 must be of"),
+        ({"noise": "off"}, "epsilon = 2 with noise = off"),
+        ({"value_low": 5.0, "value_high": 5.0}, "the public bounds must be numbers"),
+        ({"value_high": math.inf}, "the public bounds must be numbers"),
+        ({"value_low": math.nan}, "the public bounds must be numbers"),
+        ({"expression": "counts", "value_low": 1.0}, "counts begin at 0"),
+        ({"most_records": 5}, "most-records = 5 with privacy-unit = record"),
+        ({"classes": "A"}, "a cohort needs two"),
+        ({"classes": "A,B,A"}, "'A' is listed twice"),
+        ({"generator_options": "bins = "}, "generator-options = 'bins = ': write them as"),
+        ({"n_sites": 3, "noise_lost": 2, "noise_colluding": 1}, "of 3 sites leave none"),
+        ({"gene_join": "union"}, "gene-join = union"),
+        ({"classifier": "svm"}, "classifier = 'svm' is not of task = synthesize"),
+    ],
+)
+def test_settings_that_are_no_privacy_or_no_sense_are_refused(settings, said):
+    with pytest.raises(ConfigError, match=said):
+        config_of(**settings)
+
+
+def test_other_tasks_know_nothing_of_epsilon():
+    with pytest.raises(ConfigError, match=r"epsilon = 1.0 is not of task = correct; leave it out"):
+        RunConfig.parse({"epsilon": 1.0}, where="test")
+
+
+def test_an_unknown_generator_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="unknown generator 'tinny': did you mean 'tiny'"):
+        synthesize(tmp_path / "out", cohorts(2), generator="tinny")
+
+
+def test_a_value_that_is_none_is_named_at_its_site(tmp_path):
+    sites = cohorts(3)
+    sites[1].X[3, 2] = np.nan
+    match = r"site-2\.h5ad.*1 NaN or infinite value\(s\).*the first at .*G2"
+    with pytest.raises(Exception, match=match) as caught:
+        synthesize(tmp_path / "out", sites)
+    assert isinstance(caught.value, SiteFailure) or "void" in str(caught.value)
+
+
+def test_values_outside_the_bounds_are_clipped_and_counted_at_the_site_alone(tmp_path):
+    sites = cohorts(3)
+    sites[0].X[0, :3] = [-4.0, 30.0, 1e6]
+    settings = {**OFF, "value_low": 4.0, "value_high": 8.0}
+    run = synthesize(tmp_path / "out", sites, **settings)
+    expected = pooled_state(sites, ["A", "B"], **settings)
+    for name, value in state_of(tmp_path / "out").items():
+        np.testing.assert_array_equal(value, expected[name])
+    outside = [int(((s.X < 4) | (s.X > 8)).sum()) for s in sites]
+    for number, n in enumerate(outside, start=1):
+        log = lines(tmp_path / f"out/sites/site-{number}/outbox.jsonl")
+        assert {line["n_clipped"] for line in log if line["phase"] == "noised_sums"} == {n}
+    assert "n_clipped" not in str(run)
+    made = anndata.read_h5ad(tmp_path / "out/synthetic.h5ad").X
+    assert made.min() >= 4
+    assert made.max() <= 8
+
+
+def test_a_donor_key_is_needed_where_donors_are_protected(tmp_path):
+    donors = {"privacy_unit": "donor"}
+    with pytest.raises(SiteFailure, match="privacy-unit = donor: name the obs column"):
+        synthesize(tmp_path / "none", cohorts(2), **donors)
+    with pytest.raises(SiteFailure, match=r"obs has no column 'patient'.*set donor-key"):
+        synthesize(tmp_path / "other", cohorts(2), donor_key="patient", **donors)
+    sites = cohorts(2)
+    sites[0].obs.loc[sites[0].obs_names[4], "donor"] = None
+    with pytest.raises(SiteFailure, match=r"1 record\(s\) have no donor in obs\['donor'\]"):
+        synthesize(tmp_path / "gap", sites, donor_key="donor", **donors)
+
+
+def test_a_class_at_one_site_only_is_left_out_and_said(tmp_path):
+    sites = [*cohorts(2), cohort({"A": 9, "B": 9, "C": 30}, seed=7)]
+    run = synthesize(tmp_path / "out", sites, **OFF)
+    assert run["classes"] == ["A", "B"]
+    assert run["left_out_labels"] == ["C"]
+    log = lines(tmp_path / "out/sites/site-3/outbox.jsonl")
+    assert {line["n_left_out"] for line in log if line["phase"] == "noised_sums"} == {30}
+    # A public list is nobody's to hold.
+    public = synthesize(tmp_path / "public", sites, classes="A,B,C", **OFF)
+    assert public["synthetic"]["C"] == 30
+
+
+def test_sites_without_a_common_class_have_nothing_to_make(tmp_path):
+    sites = [cohort({"A": 9}, seed=1), cohort({"B": 9}, seed=2)]
+    with pytest.raises(InputError, match="the sites agree on 0 class"):
+        synthesize(tmp_path / "out", sites)
+
+
+def test_fewer_records_than_classes_is_refused(tmp_path):
+    sites = [cohort({"A": 1, "B": 1}, seed=s) for s in range(2)]
+    with pytest.raises(InputError, match=r"the noisy counts tell of 4 records of 5 classes"):
+        synthesize(tmp_path / "out", sites, classes="A,B,C,D,E", **OFF)
+    # The releases are paid: they stay in the bundle.
+    assert (tmp_path / "out/bundle/card.json").is_file()
+    run = synthesize(tmp_path / "set", sites, classes="A,B,C,D,E", samples_per_class=2, **OFF)
+    assert run["n_synthetic"] == 10
+
+
+def test_genes_that_a_site_lacks_are_named(tmp_path):
+    listed, sites = tmp_path / "genes.txt", cohorts(2)
+    sites[1] = sites[1][:, :5].copy()
+    listed.write_text("G1\nG7\n")
+    with pytest.raises(GeneError, match=r"1 of 2 genes are not .* 'G7', which site-2 lacks"):
+        synthesize(tmp_path / "out", sites, gene_list=str(listed))
+    assert synthesize(tmp_path / "shared", sites, **OFF)["n_genes"] == 5
+    for text, said in (("G1\n", "has 1 genes"), ("G1\nG1\n", "1 of them different")):
+        listed.write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            synthesize(tmp_path / f"few-{len(text)}", sites, gene_list=str(listed))
+    with pytest.raises(ConfigError, match="needs an absolute path"):
+        synthesize(tmp_path / "relative", sites, gene_list="genes.txt")
+
+
+def test_a_label_with_the_sign_between_is_refused(tmp_path):
+    sites = cohorts(2)
+    sites[0].obs["cell_type"] = sites[0].obs["cell_type"].replace("A", "A|1")
+    with pytest.raises(SiteFailure, match=r"'A\|1' holds '\|'"):
+        synthesize(tmp_path / "out", sites, covariate_keys="sex")
