@@ -19,7 +19,9 @@ from bench.synthesis_data import BRCA, TB, Fold, folds
 from common.synthesis.pooled import fit_pooled
 from common.synthesis.registry import GENERATORS
 from common.synthesis.rule import generator_for
-from common.synthesis.scores import correlation_mae, mean_wasserstein, tstr
+from common.synthesis.scores.correlations import correlation_mae
+from common.synthesis.scores.marginals import wasserstein
+from common.synthesis.scores.prediction import prediction
 from common.synthesis.usefulness import usefulness
 
 DELTA = 1e-5
@@ -55,12 +57,10 @@ def synthetic(fold: Fold, name: str, epsilon: float, seed: int) -> dict[str, flo
 
 def scored(values: np.ndarray, classes: np.ndarray, fold: Fold) -> dict[str, float]:
     """Of records in place of the training ones; likeness is to the training records."""
-    transfer = tstr(values, classes, fold.test.values, fold.test.classes)
     return {
-        "accuracy": transfer.accuracy,
-        "macro_f1": transfer.macro_f1,
-        "wasserstein": mean_wasserstein(fold.train.values, values),
-        "wasserstein_to_test": mean_wasserstein(fold.test.values, values),
+        **prediction((values, classes), (fold.test.values, fold.test.classes)),
+        "wasserstein": float(wasserstein(fold.train.values, values).mean()),
+        "wasserstein_to_test": float(wasserstein(fold.test.values, values).mean()),
         "correlation_mae": correlation_mae(fold.train.values, values),
     }
 

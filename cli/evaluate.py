@@ -1,5 +1,6 @@
-"""`syncytium evaluate`: how well a run mixed the batches and kept the cell types."""
+"""`syncytium evaluate`: how well a run mixed the batches, or how good its synthetic cohort is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -7,21 +8,52 @@ import typer
 from rich.console import Console
 
 from cli.console import console, shown
+from common.errors import ConfigError
 
 
 def evaluate(
     run_dir: Annotated[
         Path,
-        typer.Argument(help="a simulated run's folder, or one with the sites' corrected files"),
+        typer.Argument(
+            help="a simulated run's folder, one with the sites' corrected files, or one of a run "
+            "of synthesize"
+        ),
     ],
     max_cells: Annotated[
         int, typer.Option(min=10, help="score a random subsample above it")
     ] = 20_000,
+    real: Annotated[
+        str,
+        typer.Option(
+            help="synthesize: .h5ad with real records that the run saw, several by commas; "
+            "the sites' files of a simulation if left out"
+        ),
+    ] = "",
+    held_out: Annotated[
+        str,
+        typer.Option(
+            help="synthesize: .h5ad with real records that the run did not see, for the figures "
+            "of real records and the privacy audit"
+        ),
+    ] = "",
 ) -> None:
-    """Score a run before and after correction: a table, and evaluation.json in the folder.
+    """Score a run: a table, and evaluation.json in the folder.
 
-    Corrected files of real sites are gathered as NAME.h5ad or NAME/corrected.h5ad.
+    Of a correction the cells before and after it: corrected files of real sites are gathered as
+    NAME.h5ad or NAME/corrected.h5ad. Of a synthetic cohort its use and its privacy, beside real
+    records that stay here: what is written tells of them.
     """
+    from report.synthesis_evaluation import is_synthesis
+
+    if is_synthesis(run_dir):
+        files, others = (_paths(text) for text in (real, held_out))
+        show_synthesis(run_dir, console(), files, others, max_cells)
+        return
+    if real or held_out:
+        raise ConfigError(
+            f"--real and --held-out are for runs of synthesize, and {run_dir} is none: leave them "
+            "out"
+        )
     show_evaluation(run_dir, console(), max_cells)
 
 
@@ -37,3 +69,27 @@ def show_evaluation(run_dir: Path, screen: Console, max_cells: int = 20_000) -> 
         result = evaluate_run(run_dir, max_cells=max_cells)
     screen.print(evaluation_table(result))
     screen.print(f"scores: {shown(run_dir / 'evaluation.json')}", markup=False)
+
+
+def show_synthesis(
+    run_dir: Path,
+    screen: Console,
+    real: Sequence[Path],
+    held_out: Sequence[Path],
+    max_records: int = 20_000,
+) -> None:
+    """The same of a synthetic cohort."""
+    from report.synthesis_evaluation import evaluate_synthesis
+    from report.synthesis_table import synthesis_table
+
+    if screen.is_terminal:
+        with screen.status("scoring and attacking the synthetic cohort"):
+            result = evaluate_synthesis(run_dir, real, held_out, max_records=max_records)
+    else:
+        result = evaluate_synthesis(run_dir, real, held_out, max_records=max_records)
+    screen.print(synthesis_table(result))
+    screen.print(f"scores: {shown(run_dir / 'evaluation.json')}", markup=False)
+
+
+def _paths(text: str) -> list[Path]:
+    return [Path(part.strip()).expanduser() for part in text.split(",") if part.strip()]

@@ -16,6 +16,7 @@ from report.templates.run_energy import RUN_ENERGY
 from report.templates.run_evaluation import RUN_EVALUATION
 from report.templates.run_page import RUN_PAGE
 from report.templates.run_results import RUN_RESULTS
+from report.templates.run_synthesis import RUN_SYNTHESIS
 from report.templates.script import SCRIPT
 from report.templates.site_page import SITE_PAGE
 from report.templates.style import STYLE
@@ -28,6 +29,7 @@ TEMPLATES = {
     "run_results": RUN_RESULTS,
     "run_classification": RUN_CLASSIFICATION,
     "run_evaluation": RUN_EVALUATION,
+    "run_synthesis": RUN_SYNTHESIS,
     "run_energy": RUN_ENERGY,
     "run_details": RUN_DETAILS,
     "site": SITE_PAGE,

@@ -1,7 +1,9 @@
 """The page of a run: everything of the run folder, and pictures where the cells are here."""
 
 import logging
+import shutil
 import time
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +24,8 @@ from report.pictures import SHOWN, Pictures, make_pictures, seen_by_scores
 from report.run_evaluation import gather
 from report.run_record import RunRecord
 from report.settings_table import changed_settings, network
+from report.synthesis_evaluation import TASK
+from report.synthesis_page import synthesis_values
 from report.traffic import PhaseTraffic, by_phase, by_site, natural
 from report.verdict import QUESTIONS, findings, types_to_look_at
 
@@ -56,8 +60,17 @@ def write_run_page(folder: Path, *, pictures: bool, run: dict[str, Any] | None =
         The folder holds no run.
     """
     record = RunRecord.read(folder, run)
+    made = None
+    if record.run.get("task") == TASK:
+        made = synthesis_values(record, pictures=pictures)
+        # Its scores are of other figures than a correction's.
+        record = replace(record, evaluation=None)
     shown, no_pictures = _pictures(record, pictures)
-    return page.write(page.render("run", **_values(record, shown, no_pictures)), folder)
+    written = page.write(page.render("run", **_values(record, shown, no_pictures, made)), folder)
+    if made and made["evaluated"]:
+        # It shows single records: as private as their scores.
+        shutil.copymode(folder / "evaluation.json", written)
+    return written
 
 
 def try_run_page(folder: Path, run: dict[str, Any]) -> None:
@@ -70,7 +83,7 @@ def try_run_page(folder: Path, run: dict[str, Any]) -> None:
 
 def _pictures(record: RunRecord, wanted: bool) -> tuple[Pictures | None, str]:
     """Pictures, or why there are none."""
-    if record.run["status"] != "finished" or record.run.get("task") == "classify":
+    if record.run["status"] != "finished" or record.run.get("task") in ("classify", TASK):
         return None, ""
     if not record.simulated:
         return None, (
@@ -99,9 +112,11 @@ def _pictures(record: RunRecord, wanted: bool) -> tuple[Pictures | None, str]:
     return make_pictures(cells, n_cells, groups, named=["cell type"], seen=seen), ""
 
 
-def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict[str, Any]:
+def _values(
+    record: RunRecord, shown: Pictures | None, no_pictures: str, made: dict[str, Any] | None
+) -> dict[str, Any]:
     run, evaluation = record.run, record.evaluation
-    config = {"preset": "", **run.get("config", {})}
+    config = {"preset": "", "generator": "", **run.get("config", {})}
     # What an early end leaves out.
     run = {
         **dict.fromkeys(("ended", "error", "error_kind", "n_rounds", "kept_round"), ""),
@@ -123,7 +138,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "tone": TONES.get(run["status"], "same"),
         "took": took,
         "facts": _facts(record, phases),
-        "sections": _sections(record),
+        "sections": _sections(record, made),
         "reached": recovery.reached(record),
         "ways": recovery.ways_on(record),
         "simulated": record.simulated,
@@ -136,6 +151,7 @@ def _values(record: RunRecord, shown: Pictures | None, no_pictures: str) -> dict
         "look_at": types_to_look_at(evaluation) if evaluation else [],
         "shown": shown,
         "no_pictures": no_pictures,
+        "synthesis": made,
         **_scores(evaluation),
         "scored": scored,
         "confusion": _confusion(scored),
@@ -205,7 +221,7 @@ def _scores(evaluation: dict[str, Any] | None) -> dict[str, Any]:
 
 def _title(record: RunRecord) -> str:
     run = record.run
-    named = {"correct": "Batch correction", "classify": "Classifier"}
+    named = {"correct": "Batch correction", "classify": "Classifier", TASK: "Synthetic cohort"}
     what = named.get(run.get("task", ""), f"Run of {run.get('task')}")
     n_cells = run.get("n_corrected", run.get("n_cells"))
     cells = f" of {n_cells:,} cells" if n_cells else ""
@@ -223,6 +239,8 @@ def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str
         facts.append(("Cells corrected", f"{run['n_corrected']:,}"))
         facts.append(("of these shifted", f"{run['n_shifted']:,}"))
         facts += [(what, f"{run[key]:,}") for key, what in BY_ORIGIN.items() if run.get(key)]
+    if "n_synthetic" in run:
+        facts.append(("Synthetic records", f"{run['n_synthetic']:,}"))
     if "n_train" in run:
         facts.append(("Training cells", f"{run['n_train']:,}"))
         facts.append(("Classes", f"{len(run['classes'])}"))
@@ -239,16 +257,20 @@ def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str
     return facts
 
 
-def _sections(record: RunRecord) -> list[tuple[str, str]]:
+def _sections(record: RunRecord, made: dict[str, Any] | None) -> list[tuple[str, str]]:
     finished = record.run["status"] == "finished"
-    classifies = record.run.get("task") == "classify"
+    verdicts = {"classify": "The classifier", TASK: "The cohort"}
+    task = record.run.get("task", "")
+    scored = made is not None and made["evaluated"]
     wanted = [
         (not finished, "ended", "What went wrong"),
-        (True, "verdict", "The classifier" if classifies else "Verdict"),
-        (finished and not classifies, "pictures", "Before and after"),
-        (record.evaluation, "scores", "Scores"),
+        (True, "verdict", verdicts.get(task, "Verdict")),
+        (finished and task not in verdicts, "pictures", "Before and after"),
+        (scored, "pictures", "Beside real records"),
+        (record.evaluation or scored, "scores", "Scores"),
+        (scored, "audit", "Attacks"),
         (record.federated, "federated", "Scores by sums"),
-        (True, "training", "Training"),
+        (record.rounds or task != TASK, "training", "Training"),
         (True, "sent", "What left the sites"),
         ("communication" in record.run.get("energy", {}), "energy", "Energy and carbon"),
         (True, "details", "Details"),

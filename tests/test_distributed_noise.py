@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from common.errors import ConfigError, SecureSumError
 from common.privacy import analytic_gaussian, integer_gaussian
 from common.privacy.distributed_noise import SharedNoise
 from common.privacy.renyi import tau
+from common.synthesis.audit.empirical_epsilon import CONFIDENCE, proven_epsilon
 from tests.chi_square import CHANCE, gaussian_law, p_value
 
 DELTA, L2 = 1e-5, 20.0
@@ -105,7 +105,6 @@ def test_the_shares_add_up_to_the_discrete_gaussian():
 
 
 N_RUNS = 400_000
-CONFIDENCE = 1 - 1e-6
 THRESHOLDS = np.linspace(0.5, 3.5, 13)  # in standard deviations, chosen before any run
 
 
@@ -115,13 +114,11 @@ def empirical_epsilon(noise, sigma, delta=DELTA):
     The worst neighbours differ by the whole sensitivity in one value; an attacker says "with" above
     a threshold. P(with) <= exp(epsilon) P(without) + delta must hold for each.
     """
-    alpha = (1 - CONFIDENCE) / (2 * len(THRESHOLDS))
+    alpha = (1 - CONFIDENCE) / len(THRESHOLDS)
     best = -math.inf
     for threshold in THRESHOLDS * sigma + L2 / 2:
         n_with, n_without = ((noise + shift > threshold).sum() for shift in (L2, 0))
-        least = stats.beta.ppf(alpha, n_with, len(noise) - n_with + 1)
-        most = stats.beta.ppf(1 - alpha, n_without + 1, len(noise) - n_without)
-        best = max(best, math.log(max(least - delta, 1e-300) / most))
+        best = max(best, proven_epsilon(n_with, n_without, len(noise), delta, alpha))
     return best
 
 

@@ -88,6 +88,7 @@ figure { margin: 0; }
   paint-order: stroke; stroke: var(--card); stroke-width: 3.5px; stroke-linejoin: round; }
 figcaption { font-size: .92rem; margin: 0 0 5px; }
 .drawing { display: block; width: 100%; max-width: 740px; height: auto; margin-top: 10px; }
+.drawing.narrow { max-width: 460px; }
 .legend { display: flex; flex-wrap: wrap; gap: 3px 18px; list-style: none; padding: 0;
   margin: 10px 0 0; font-size: .87rem; }
 .legend svg { width: 11px; height: 11px; margin-right: 6px; }

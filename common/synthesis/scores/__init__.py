@@ -1,0 +1,1 @@
+"""How good a synthetic cohort is, beside the real one that it was made from."""
