@@ -52,6 +52,12 @@ def test_every_generator_is_fitted_as_pooled(tmp_path, name, unit):
     same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **settings))
 
 
+def test_the_rule_names_the_generator_of_a_run_that_names_none(tmp_path):
+    run = synthesize(tmp_path / "out", cohorts(2), generator="auto")
+    assert run["generator"] == run["privacy"]["generator"] == "gaussian"
+    assert PublishedCohort.load(tmp_path / "out/bundle").generator.name == "gaussian"
+
+
 def test_donors_are_whole_in_every_block(tmp_path, monkeypatch):
     """However small the blocks are in which a site reads its records."""
     monkeypatch.setattr("client.units.BLOCK", 4)
