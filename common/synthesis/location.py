@@ -4,7 +4,8 @@ Three releases, each of one vector y_u a unit: its record on the scale of
 :mod:`common.synthesis.scale`; for a donor the mean over classes of the means of their cells.
 
 - ``coarse``: y_u minus the middle of the public bounds, clipped to an L2 ball of ``coarse-clip``
-  times the bounds' half width times sqrt(n_genes). Sensitivity STEPS grid steps.
+  times the bounds' half width times sqrt(n_genes); of raw counts, which are mostly zero, y_u minus
+  the lower bound and ``coarse-clip`` times sqrt(n_genes). Sensitivity STEPS grid steps.
 - ``norms``: one histogram over units of the distance of their records from that mean, per gene
   (root mean square). One unit counts once: sensitivity 1. It pays for the radius of all later
   clipping; with the public option ``clip`` the radius costs nothing.
@@ -27,8 +28,8 @@ from common.synthesis.schema import Schema
 EDGES = 2.0 ** np.arange(-6, 6.25, 0.25)
 # Of units whose vector is not clipped: norms of long vectors are alike, few are clipped by much.
 QUANTILE, NOISELESS_QUANTILE = 0.6, 1.0
-# Below that many standard deviations of noise a histogram's total tells nothing.
-LEAST_TOTAL = 3.0
+# A bin with fewer units than that many standard deviations of noise may be noise alone.
+SEEN = 3.5
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Location:
             found, error = middle + kept * (found - middle), kept * error
             own = self.clip or self.usual
             state = state | {"own_rms": np.array(own)}
+        else:
+            # Shrunk towards the coarse mean likewise.
+            power = float((found**2).mean())
+            kept = max(power - error, 0) / power if power else 1.0
+            found, error = kept * found, kept * error
         low, high = bounds(self.schema)
         return state | {
             "center": np.clip(center + found, low, high),
@@ -114,14 +120,12 @@ class Location:
         if stage.name == "location":
             return state["center"], self.radius(state)
         low, high = bounds(self.schema)
-        center = np.full(self.schema.n_genes, (low + high) / 2)
-        return center, self.coarse_clip * (high - low) / 2 * math.sqrt(self.schema.n_genes)
+        middle, width = (low, 1.0) if self.schema.counts else ((low + high) / 2, (high - low) / 2)
+        center = np.full(self.schema.n_genes, middle)
+        return center, self.coarse_clip * width * math.sqrt(self.schema.n_genes)
 
     def _quantile(self, histogram: np.ndarray, noise_sd: float) -> float:
-        if noise_sd and histogram.sum() < LEAST_TOTAL * noise_sd * math.sqrt(len(histogram)):
-            return self.usual
-        # Bins that noise alone may fill would move the quantile to the grid's ends.
-        above = np.where(histogram > 2 * noise_sd, histogram, 0)
+        above = np.where(histogram > SEEN * noise_sd, histogram, 0)
         if not above.any():
             return self.usual
         wanted = QUANTILE if noise_sd else NOISELESS_QUANTILE

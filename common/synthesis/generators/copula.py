@@ -70,9 +70,7 @@ class Copula(Generator):
             )
         self._marginal = MarginalReleases(schema, epsilon, 1 - share, own)
         donor_clip = own.donor_clip if math.isfinite(epsilon) else 1.0
-        self._correlation = (
-            ScoreCorrelation(schema, share, donor_clip, own.rank) if share else None
-        )
+        self._correlation = ScoreCorrelation(schema, share, donor_clip, own.rank) if share else None
 
     @property
     def stages(self) -> tuple[Stage, ...]:

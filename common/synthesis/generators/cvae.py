@@ -6,7 +6,7 @@ Releases: those of :mod:`common.synthesis.marginal_releases`, then the steps of
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -20,9 +20,6 @@ from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.schema import Schema
 from common.synthesis.score_correlation import MOST_KEPT, matched
-
-if TYPE_CHECKING:
-    from common.synthesis.private_steps import PrivateSteps
 
 # Draws of z that tell each gene's decoded mean and variance, from a fixed seed: no data is in them.
 DRAWS, DRAWS_SEED = 2048, 0
@@ -60,9 +57,7 @@ class Cvae(Generator):
         self._marginal = MarginalReleases(schema, epsilon, 1 - own.steps_share, own)
         shape = Shape(schema.n_genes, schema.n_classes, own.latent, own.hidden)
         n_steps = own.steps or (40 if math.isfinite(epsilon) else 300)
-        self._steps: PrivateSteps = PrivateSteps(
-            shape, n_steps, own.steps_share, own.learning_rate
-        )
+        self._steps = PrivateSteps(shape, n_steps, own.steps_share, own.learning_rate)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
