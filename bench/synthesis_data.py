@@ -1,0 +1,54 @@
+"""The two bulk cohorts as they are scored: values, classes, folds and public bounds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anndata
+import numpy as np
+
+from common.synthesis.records import Records
+from common.synthesis.schema import Schema
+
+BRCA, TB = "bulk_tcga_brca_camda", "bulk_tb_7cohort_lm"
+# Neither is of the data: variance-stabilised values of counts are below log2 of the largest count;
+# log2(CPM + 1) of at most 10^6.
+BOUNDS = {BRCA: (0.0, 24.0), TB: (0.0, 20.0)}
+N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a generator sees, and the real records that score it."""
+
+    schema: Schema
+    train: Records
+    test: Records
+
+
+def folds(folder: Path, name: str) -> Iterator[Fold]:
+    """The folds of a data set: the challenge's own of BRCA, stratified ones of TB's first visits."""
+    data = anndata.read_h5ad(folder / f"{name}.h5ad")
+    if name == TB:
+        data = data[data.obs["baseline"].to_numpy(dtype=bool)]
+    values = data.X.toarray() if hasattr(data.X, "toarray") else np.asarray(data.X)
+    values = values.astype(np.float64)
+    classes, codes = np.unique(data.obs["label"].astype(str), return_inverse=True)
+    if name == TB:
+        from sklearn.model_selection import StratifiedKFold
+
+        values = np.log2(1 + 1e6 * values / values.sum(axis=1, keepdims=True))
+        fold = np.empty(len(codes), dtype=np.int64)
+        parts = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(values, codes)
+        for number, (_, held_out) in enumerate(parts):
+            fold[held_out] = number
+    else:
+        fold = data.obs["cv_fold"].astype(str).to_numpy()
+    schema = Schema(tuple(data.var_names), tuple(classes), *BOUNDS[name])
+    for number in np.unique(fold):
+        yield Fold(schema, *(_part(values, codes, fold != number, out) for out in (False, True)))
+
+
+def _part(values: np.ndarray, codes: np.ndarray, train: np.ndarray, out: bool) -> Records:
+    rows = train != out
+    return Records(values[rows], codes[rows], np.arange(rows.sum()))

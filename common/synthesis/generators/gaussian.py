@@ -1,0 +1,237 @@
+"""Class means and a common low-rank covariance of at most four sums: normal records of each class.
+
+Each release is a sum over units of vectors clipped to a ball, so its L2 sensitivity is the ball's
+radius, ``STEPS`` grid steps, whatever the records are; docs/synthesize.md lists them.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from common.synthesis import scatter, told_subspace
+from common.synthesis.class_prior import Noisy, class_deviations
+from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, pairs_of
+from common.synthesis.gaussian_options import GaussianOptions
+from common.synthesis.generator import Generator, Stage, State
+from common.synthesis.low_rank import capped, loadings
+from common.synthesis.matched_samples import deviations
+from common.synthesis.options import options_of
+from common.synthesis.ratio_means import Rows, weights_of, with_constant
+from common.synthesis.records import Records
+from common.synthesis.registry import register_generator
+from common.synthesis.scale import bounds, from_scale, to_scale
+from common.synthesis.schema import Schema
+from common.synthesis.shrinkage import shrunk_to_mean
+
+SD_OF_ABSOLUTE = math.sqrt(math.pi / 2)  # a normal variable's sd over its mean absolute value
+LEAST_VARIANCE = 0.05  # of the mean of all genes'
+
+
+@register_generator("gaussian")
+class Gaussian(Generator):
+    """Stages ``coarse``, ``center``, ``classes`` and, with a share of the budget, ``scatter``.
+
+    State, on the scale of :mod:`common.synthesis.scale`: ``center`` (n_genes,), its error's
+    variance ``center_error``; ``class_units`` (n_classes,) and ``n_units``; ``sd`` (n_genes,) about
+    the class means; ``means`` (n_classes, n_genes); ``loadings`` (n_genes, rank).
+    """
+
+    name = "gaussian"
+
+    def __init__(
+        self,
+        schema: Schema,
+        epsilon: float,
+        delta: float,
+        options: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(schema, epsilon, delta, options)
+        self.settings = options_of(GaussianOptions, self.name, options)
+        self.low, self.high = bounds(schema)
+        # A donor counts in each class and once for all: a vector of length sqrt(n_classes + 1).
+        donor = schema.unit == "donor"
+        self._n_counts = schema.n_classes + donor
+        one = self.settings.count_weight * STEPS
+        self._one = int(one / math.sqrt(self._n_counts)) if donor else int(one)
+        self._count_norm = self._one * (math.sqrt(self._n_counts) if donor else 1)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Without that of no share."""
+        d, k = self.schema.n_genes, self.schema.n_classes
+        sizes = {
+            "coarse": (self._n_counts + d + 1, math.hypot(self._count_norm, STEPS)),
+            "center": (2 * d + 1, STEPS),
+            "classes": (k * (d + 1), STEPS),
+        }
+        if self.settings.subspace_share:
+            sizes["subspace"] = (told_subspace.n_sums(k, k - 1), STEPS)
+        if self.settings.scatter_share:
+            sizes["scatter"] = (scatter.n_products(d) + d + 1, math.hypot(scatter.L2, STEPS))
+        return tuple(
+            Stage(name, n, l2, self.settings.shares[name], l2 * MOST_UNITS)
+            for name, (n, l2) in sizes.items()
+        )
+
+    def statistics(self, stage: Stage, records: Records, state: State) -> np.ndarray:
+        """See the stages; InputError if a record is not of the schema or a value not finite."""
+        pairs = pairs_of(records, self.schema)
+        scaled = to_scale(pairs.values, self.schema)
+        n, k = pairs.n_units, self.schema.n_classes
+        radius, nothing = self._radius(stage, state), np.zeros((len(pairs.starts), 0))
+        if stage.name == "coarse":
+            rows = pairs.unit_means(scaled - (self.low + self.high) / 2)
+            counts = np.bincount(pairs.pair_class, minlength=k)
+            counts = np.append(counts, n)[: self._n_counts].astype(np.int64) * self._one
+            sums = Rows(with_constant(rows, radius), nothing).sums(pairs, radius, k)
+            return np.concatenate([counts, sums])
+        if stage.name == "center":
+            away = scaled - state["center"]
+            rows = with_constant(pairs.unit_means(away), radius)
+            absolute = self.settings.absolute_weight * pairs.unit_means(np.abs(away))
+            return Rows(np.hstack([absolute, rows]), nothing).sums(pairs, radius, k)
+        if stage.name == "classes":
+            rows = pairs.means((scaled - state["center"]) * self._weights(state))
+            return Rows(np.zeros((n, 0)), with_constant(rows, radius)).sums(pairs, radius, k)
+        if stage.name == "subspace":
+            z = (scaled - state["center"]) / state["sd"]
+            return told_subspace.sums(z, state["directions"], pairs, radius, k)
+        away = (scaled - state["means"][pairs.classes]) / state["sd"]
+        absolute = with_constant(pairs.unit_means(np.abs(away)), radius)
+        own = Rows(absolute, nothing).sums(pairs, radius, k)
+        return np.concatenate([scatter.products(away, pairs), own])
+
+    def take(self, stage: Stage, total: np.ndarray, noise_sd: float, state: State) -> State:
+        """What is known after it, see the class."""
+        unit = self._radius(stage, state) / STEPS
+        if stage.name == "coarse":
+            counts, sums = np.split(total, [self._n_counts])
+            state = state | self._counted(counts / self._one, noise_sd / self._one)
+            weight, noise = self._weight(sums[-1], noise_sd), noise_sd * unit
+            away, error = shrunk_to_mean(sums[:-1] * unit / weight, (noise / weight) ** 2)
+            middle = (self.low + self.high) / 2
+            center = np.clip(middle + away, self.low, self.high)
+            return state | {"center": center, "center_error": np.array(error)}
+        if stage.name == "center":
+            return state | self._centered(total, noise_sd, unit, state)
+        if stage.name == "classes":
+            return state | self._classes(total, noise_sd, unit, state)
+        if stage.name == "subspace":
+            radius = self._radius(stage, state)
+            return state | self._told(total, noise_sd, radius, state)
+        return state | self._scatter(total, noise_sd, unit, state)
+
+    def sample(
+        self, state: State, counts: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Normal records, within the bounds; counts of single cells are rounded."""
+        classes = np.repeat(np.arange(len(counts)), counts)
+        away = deviations(state["loadings"], classes, rng) * state["sd"]
+        values = from_scale(state["means"][classes] + away, self.schema)
+        return (np.round(values) if self.schema.counts else values), classes
+
+    def _radius(self, stage: Stage, state: State) -> float:
+        d, width = self.schema.n_genes, self.high - self.low
+        if stage.name == "coarse":
+            return self.settings.coarse_clip * width / 2 * math.sqrt(d)
+        if stage.name == "center":
+            squares = d * ((self.settings.spread * width) ** 2 + float(state["center_error"]))
+        elif stage.name == "classes":
+            squares = ((state["sd"] ** 2 + state["center_error"]) * self._weights(state) ** 2).sum()
+        elif stage.name == "subspace":
+            squares = float(state["along"])
+        else:
+            squares = d
+        return self.settings.clip * math.sqrt(squares)
+
+    def _weights(self, state: State) -> np.ndarray:
+        """Of genes in the classes' deviations: public powers of what was released."""
+        return (state["sd"] / state["sd"].mean()) ** self.settings.gene_power
+
+    def _weight(self, constants: np.ndarray, noise_sd: float) -> np.ndarray:
+        """Units that count in a mean: where noise hides them, as many as it might."""
+        return np.maximum(weights_of(constants), max(0.5 * float(weights_of(noise_sd)), 1e-9))
+
+    def _counted(self, counts: np.ndarray, sd: float) -> State:
+        k = self.schema.n_classes
+        units = counts[-1] if self._n_counts > k else counts.sum()
+        least = max(sd, 1.0)
+        return {
+            "class_units": np.maximum(counts[:k], least),
+            "class_units_sd": np.array(sd),
+            "n_units": np.array(max(units, least)),
+        }
+
+    def _centered(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
+        d = self.schema.n_genes
+        weight = self._weight(total[-1], noise_sd)
+        error = (noise_sd * unit / weight) ** 2
+        away = total[d:-1] * unit / weight
+        part = unit / weight / self.settings.absolute_weight
+        absolute, _ = shrunk_to_mean(total[:d] * part, (noise_sd * part) ** 2)
+        center = np.clip(state["center"] + away, self.low, self.high)
+        # Deviations were from the coarse mean, whose own error is seen by now, less this one's.
+        variance = _at_least((SD_OF_ABSOLUTE * absolute) ** 2 - away**2 + error)
+        return {"center": center, "center_error": np.array(error), "sd": np.sqrt(variance)}
+
+    def _classes(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
+        k = self.schema.n_classes
+        sums = total.reshape(k, -1)
+        # Two noisy numbers of records: by the constants here and by the counts released before.
+        here, clipped = weights_of(sums[:, -1]), 1.0
+        clipped = max(here.sum(), 1e-9) / state["class_units"].sum()
+        sd = np.array([float(weights_of(noise_sd)), float(state["class_units_sd"]) * clipped])
+        trust = sd[1] ** 2 / (sd**2).sum() if noise_sd else 1.0
+        both = trust * here + (1 - trust) * clipped * state["class_units"]
+        weight = np.maximum(both, max(0.5 * sd.min(), 1e-9))[:, None]
+        genes = self._weights(state)
+        seen = Noisy(
+            sums[:, :-1] * unit / (weight * genes),
+            np.broadcast_to((noise_sd * unit / (weight * genes)) ** 2, (k, len(genes))),
+            float(state["center_error"]),
+            weight[:, 0] / weight.sum(),
+        )
+        away = class_deviations(seen, state["sd"] ** 2)
+        middle = seen.shares @ away
+        between = seen.shares @ (away - middle) ** 2
+        sds = np.sqrt(_at_least(state["sd"] ** 2 - between))
+        middle = seen.shares @ away
+        apart = (away - middle) / sds
+        along = told_subspace.directions(apart, seen.shares, k - 1)
+        wide = (k - 1) * self.settings.subspace_spread**2
+        return {
+            "center": state["center"] + middle,
+            "directions": along,
+            "along": np.array(wide + seen.shares @ ((apart @ along) ** 2).sum(axis=1)),
+            "means": np.clip(state["center"] + away, self.low, self.high),
+            "sd": sds,
+            "class_units": weight[:, 0] / clipped,
+            "loadings": np.zeros((len(genes), 0)),
+        }
+
+    def _told(self, total: np.ndarray, noise_sd: float, radius: float, state: State) -> State:
+        k, v = self.schema.n_classes, state["directions"]
+        told = told_subspace.told(total, noise_sd, radius, k, k - 1)
+        away = told.means - (state["means"] - state["center"]) / state["sd"] @ v
+        power = (away**2).mean(axis=1)
+        kept = np.maximum(power - told.noise, 0) / np.maximum(power, 1e-300)
+        means = state["means"] + (kept[:, None] * away) @ v.T * state["sd"]
+        values, vectors = np.linalg.eigh(told.covariance - np.eye(k - 1))
+        more = v @ (vectors * np.sqrt(np.maximum(values, 0)))
+        return {"means": np.clip(means, self.low, self.high), "loadings": capped(more)}
+
+    def _scatter(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
+        d = self.schema.n_genes
+        pairs, absolute = np.split(total, [len(total) - d - 1])
+        weight = self._weight(absolute[-1], noise_sd)
+        found = absolute[:-1] * unit / weight
+        found, _ = shrunk_to_mean(found, (noise_sd * unit / weight) ** 2)
+        matrix, error = scatter.correlations(pairs, noise_sd, float(state["n_units"]), d)
+        sd = state["sd"] * np.sqrt(_at_least((SD_OF_ABSOLUTE * found) ** 2))
+        return {"sd": sd, "loadings": loadings(matrix, error)}
+
+
+def _at_least(variance: np.ndarray) -> np.ndarray:
+    return np.maximum(variance, LEAST_VARIANCE * np.maximum(variance.mean(), 1e-12))

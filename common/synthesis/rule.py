@@ -1,0 +1,1 @@
+"""The one rule that picks a generator and its settings from public numbers alone."""

@@ -1,0 +1,68 @@
+"""Whether a budget can give anything of use, told before any of it is spent.
+
+What noise leaves of a class mean is n mu / k: the records of an average class times what one record
+may show of itself (mu: sensitivity over noise). With few classes the guess without any data is
+better, too, so it is compared by n mu / sqrt(k). The limits are rules of thumb from two bulk
+cohorts (docs/synthesize.md): below ``LEAST`` a classifier of the synthetic records did not beat
+guessing the commonest class by much, above ``GOOD`` it came near one of real records.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from common.privacy.analytic_gaussian import epsilon_at, mu_for
+
+LEAST, GOOD = 45.0, 100.0
+
+
+@dataclass(frozen=True)
+class Usefulness:
+    """What to expect.
+
+    Parameters
+    ----------
+    grade
+        ``none``: do not spend the budget; ``weak``: frequent classes only; ``good``.
+    strength
+        n mu / sqrt(n_classes).
+    least_epsilon
+        From which on it is more than ``none``; infinity if no epsilon up to 100 is.
+    """
+
+    grade: Literal["none", "weak", "good"]
+    strength: float
+    least_epsilon: float
+
+    def __str__(self) -> str:
+        if self.grade == "good":
+            return "the noise is small against the classes' usual differences"
+        if self.grade == "weak":
+            return "expect frequent classes to be told apart, and rare ones hardly"
+        if math.isinf(self.least_epsilon):
+            return "there are too few units for synthetic records of use at any epsilon"
+        return (
+            "synthetic records will tell little more than which class is the commonest; it takes "
+            f"epsilon {self.least_epsilon:.2g} or more units"
+        )
+
+
+def usefulness(n: float, n_classes: int, epsilon: float, delta: float) -> Usefulness:
+    """What to expect of a run.
+
+    Parameters
+    ----------
+    n
+        Units, roughly: a public guess, or a noisy count.
+    n_classes
+        Of the schema.
+    epsilon, delta
+        Of the whole run; infinity: no noise.
+    """
+    if math.isinf(epsilon):
+        return Usefulness("good", math.inf, 0.0)
+    strength = n * mu_for(epsilon, delta) / math.sqrt(n_classes)
+    wanted = LEAST * math.sqrt(n_classes) / n if n else math.inf
+    least = epsilon_at(wanted, delta) if wanted <= mu_for(100.0, delta) else math.inf
+    grade = "none" if strength < LEAST else "weak" if strength < GOOD else "good"
+    return Usefulness(grade, strength, least)
