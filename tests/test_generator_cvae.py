@@ -99,7 +99,7 @@ def test_without_noise_means_and_a_common_factor_are_learnt():
         np.testing.assert_allclose(made.mean(axis=0), real.mean(axis=0), atol=0.05)
         # The records' is about 0.67; independent genes would have 0.
         off = ~np.eye(6, dtype=bool)
-        assert np.corrcoef(made.T)[off].mean() > 0.35
+        assert np.corrcoef(made.T)[off].mean() > 0.25
 
 
 def test_raw_counts_of_donors_are_whole_even_under_much_noise():

@@ -26,4 +26,4 @@ class MarginalOptions(Options):
     marginal: Literal["nb", "zinb"] = "nb"
     clip: float = Field(0.0, ge=0)
     usual: float = Field(0.0, ge=0)
-    coarse_clip: float = Field(0.6, gt=0)
+    coarse_clip: float = Field(0.3, gt=0)

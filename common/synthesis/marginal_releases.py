@@ -116,6 +116,8 @@ class MarginalReleases:
         return sum(w * marginals.slopes(c) for c, w in enumerate(weights)) / weights.sum()
 
     def _with_marginals(self, state: State) -> State:
+        # Now that each gene's variance is known.
+        state = self._means.shrunk(state, np.maximum(state["variance"], 1e-12))
         if self.schema.counts:
             zeros = state.get("zeros")
             fit = fitted(

@@ -49,7 +49,7 @@ class StarOptions(Options):
     table_clip: float = Field(0.5, gt=0, le=1)
     clip: float = Field(0.0, ge=0)
     usual: float = Field(1.0, gt=0)
-    coarse_clip: float = Field(0.6, gt=0)
+    coarse_clip: float = Field(0.3, gt=0)
 
 
 @register_generator("star")
