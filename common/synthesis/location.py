@@ -23,6 +23,7 @@ from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, whole_in_ba
 from common.synthesis.generator import Stage, State
 from common.synthesis.scale import bounds, to_scale
 from common.synthesis.schema import Schema
+from common.synthesis.shrinkage import spread_beyond
 
 # Root mean squares: quarter octaves from 2^-6 to 2^6.
 EDGES = 2.0 ** np.arange(-6, 6.25, 0.25)
@@ -85,23 +86,21 @@ class Location:
         if stage.name == "norms":
             rms = self._quantile(total, noise_sd)
             # What the coarse mean's error adds to a distance is known and will be gone.
-            own = max(rms**2 - float(state["center_error"]), rms**2 / 16)
+            own = max(rms**2 - float(state["center_error"]), rms**2 / 16) if rms else self.usual**2
             return state | {"own_rms": np.array(math.sqrt(own))}
         center, radius = self._ball(stage, state)
         unit = radius / STEPS / float(state["n_units"])
         found, error = total * unit, (noise_sd * unit) ** 2
         if stage.name == "coarse":
-            # Shrunk towards the mean over genes as far as noise explains their spread.
-            middle, spread = found.mean(), found.var()
-            kept = max(spread - error, 0) / spread if spread else 1.0
-            found, error = middle + kept * (found - middle), kept * error
-            own = self.clip or self.usual
-            state = state | {"own_rms": np.array(own)}
+            # Shrunk towards the mean over genes as far as noise explains their spread; genes differ
+            # by something, though noise may hide it.
+            middle, prior = found.mean(), max(spread_beyond(found, error), (self.usual / 2) ** 2)
+            state = state | {"own_rms": np.array(self.clip or self.usual)}
         else:
-            # Shrunk towards the coarse mean likewise.
-            power = float((found**2).mean())
-            kept = max(power - error, 0) / power if power else 1.0
-            found, error = kept * found, kept * error
+            # Shrunk towards the coarse mean, whose error is known.
+            middle, prior = 0.0, float(state["center_error"])
+        kept = prior / (prior + error) if error else 1.0
+        found, error = middle + kept * (found - middle), kept * error
         low, high = bounds(self.schema)
         return state | {
             "center": np.clip(center + found, low, high),
@@ -125,9 +124,10 @@ class Location:
         return center, self.coarse_clip * width * math.sqrt(self.schema.n_genes)
 
     def _quantile(self, histogram: np.ndarray, noise_sd: float) -> float:
+        """Of the distances; 0 if noise hides them."""
         above = np.where(histogram > SEEN * noise_sd, histogram, 0)
         if not above.any():
-            return self.usual
+            return 0.0
         wanted = QUANTILE if noise_sd else NOISELESS_QUANTILE
         place = np.searchsorted(np.cumsum(above), wanted * above.sum() * (1 - 1e-12))
         return float(EDGES[place])

@@ -49,7 +49,7 @@ class MarginalReleases:
         if inflated and not schema.counts:
             raise ConfigError("marginal = zinb is for counts; log values have Gaussian marginals")
         self.schema, self._private = schema, math.isfinite(epsilon)
-        usual = options.usual or (0.4 if schema.counts else 1.0)
+        usual = options.usual or (0.3 if schema.counts else 1.0)
         rest = share * (1 - SPREAD - (ZEROS if inflated else 0))
         self._totals = Totals(schema, TOTALS * rest)
         shares = (COARSE * rest, NORMS * rest, LOCATION * rest)

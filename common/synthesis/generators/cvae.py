@@ -27,7 +27,7 @@ DRAWS, DRAWS_SEED = 2048, 0
 
 
 class CvaeOptions(MarginalOptions):
-    """``steps-share`` is of mu^2; ``steps`` of 0: 40 with noise, 300 without."""
+    """``steps-share`` is of mu^2; ``steps`` of 0: 40 with noise, 100 without."""
 
     steps: int = Field(0, ge=0, le=1000)
     steps_share: float = Field(0.3, gt=0, le=0.9)
@@ -57,7 +57,7 @@ class Cvae(Generator):
         own = options_of(CvaeOptions, self.name, options)
         self._marginal = MarginalReleases(schema, epsilon, 1 - own.steps_share, own)
         shape = Shape(schema.n_genes, schema.n_classes, own.latent, own.hidden)
-        n_steps = own.steps or (40 if math.isfinite(epsilon) else 300)
+        n_steps = own.steps or (40 if math.isfinite(epsilon) else 100)
         self._steps = PrivateSteps(shape, n_steps, own.steps_share, own.learning_rate)
 
     @property

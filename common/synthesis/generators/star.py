@@ -44,9 +44,9 @@ class StarOptions(Options):
 
     bins: int = Field(4, ge=2, le=32)
     edges: Literal["found", "public"] = "found"
-    count_edges: tuple[Edge, ...] = Field((1, 2, 4, 8), min_length=1)
+    count_edges: tuple[Edge, ...] = Field((1, 2), min_length=1)
     shrink: float = Field(0.0, ge=0, le=1)
-    table_clip: float = Field(0.5, gt=0, le=1)
+    table_clip: float = Field(0.25, gt=0, le=1)
     clip: float = Field(0.0, ge=0)
     usual: float = Field(1.0, gt=0)
     coarse_clip: float = Field(0.3, gt=0)
