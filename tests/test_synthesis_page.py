@@ -17,7 +17,7 @@ from report.epsilon_curve import epsilon_curve, epsilon_curve_file
 from report.privacy_words import guess, statement
 from report.run_page import write_run_page
 from report.synthesis_evaluation import evaluate_synthesis, is_synthesis
-from report.synthetic_cohort import read_cohorts
+from report.synthetic_cohort import as_logs, read_cohorts
 from tests.browser import browser, chromium
 from tests.report_runs import BITING
 from tests.small_generators import memorised
@@ -95,7 +95,7 @@ def test_records_of_other_classes_are_left_out_and_counted(finished, tmp_path):
     own.obs.iloc[7:9, 0] = None
     own[:, ::-1].copy().write_h5ad(path)
     config = json.loads((finished / "run.json").read_text())["config"]
-    found = read_cohorts(finished, config, [path], [], max_records=1000, seed=0)
+    found = read_cohorts(finished, config, [path], [])
     assert found.left_out == 9
     # Genes are put in the cohort's order.
     np.testing.assert_allclose(found.real.values, cells(60, 9).values[9:], atol=1e-5)
@@ -110,23 +110,26 @@ def test_counts_are_compared_as_logarithms(tmp_path):
     )
     real = h5ad(tmp_path / "real.h5ad", counts, key="subtype", who=donors)
     config = json.loads((run / "run.json").read_text())["config"]
-    found = read_cohorts(run, config, [real], [], max_records=1000, seed=0)
+    found = read_cohorts(run, config, [real], [])
     size = counts.values.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found.real.values, np.log1p(1e4 * counts.values / size))
-    np.testing.assert_allclose(found.synthetic.values, found.real.values, rtol=1e-6)
+    of_real, of_made = (as_logs(found, r, 1000, 0) for r in (found.real, found.synthetic))
+    np.testing.assert_allclose(of_real.values, np.log1p(1e4 * counts.values / size))
+    np.testing.assert_allclose(of_made.values, of_real.values)
     assert found.real.n_units == 20
     assert found.unit == "donor"
     with pytest.raises(InputError, match=r"20 donor\(s\) are in the real and in the held-out"):
-        read_cohorts(run, config, [real], [real], max_records=1000, seed=0)
+        read_cohorts(run, config, [real], [real])
 
 
 def test_a_sample_is_taken_of_many(finished):
     config = json.loads((finished / "run.json").read_text())["config"]
     paths = sorted((finished.parent / "data").glob("*.h5ad"))
-    found = read_cohorts(finished, config, paths, [], max_records=50, seed=0)
-    assert len(found.real.values) == len(found.synthetic.values) == 50
-    assert sorted(found.real.units) == list(range(50))
-    assert found.n_records["real"] == 160
+    cohorts = read_cohorts(finished, config, paths, [])
+    assert cohorts.n_records == {"synthetic": 150, "real": 160}
+    sample = as_logs(cohorts, cohorts.real, 50, 0)
+    assert sorted(sample.units) == list(range(50))
+    known = dict(zip(map(bytes, cohorts.real.values), cohorts.real.classes, strict=True))
+    assert [known[bytes(row)] for row in sample.values] == sample.classes.tolist()
 
 
 @pytest.mark.parametrize(
@@ -187,11 +190,14 @@ def test_the_command_prints_and_writes(tmp_path):
     ("said", "expected"),
     [
         ({}, "treat the cohort as the real records"),
-        ({"private": False, "epsilon": "none"}, "no privacy"),
+        ({"private": False, "epsilon": None}, "no privacy"),
         ({**STATEMENT, "unit": "donor"}, "each donor, with all their records, added"),
         ({**STATEMENT, "epsilon": 12.0}, "above 10 promises little"),
         (STATEMENT, "Against 1 site that pools what they know: epsilon 1.37"),
-        ({**STATEMENT, "epsilon_colluding": {"2": "none"}}, "2 sites that pool what they know: no"),
+        (
+            {**STATEMENT, "epsilon_against_colluding": {"2": None}},
+            "2 sites that pool what they know: no",
+        ),
     ],
 )
 def test_privacy_in_plain_words(said, expected):
@@ -228,7 +234,9 @@ def test_the_epsilon_curve_says_what_it_shows():
 
 @pytest.fixture(scope="module")
 def pages(finished, tmp_path_factory):
-    plain = made_cohort(tmp_path_factory.mktemp("plain"), statement={"private": False})
+    plain = made_cohort(
+        tmp_path_factory.mktemp("plain"), statement={"private": False, "epsilon": np.inf}
+    )
     curve = {"rows": ROWS, "score": "TSTR accuracy", "real": 0.885, "majority": 0.51}
     (finished / "epsilon_curve.json").write_text(json.dumps(curve))
     with pytest.MonkeyPatch.context() as patch:

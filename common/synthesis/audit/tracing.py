@@ -19,6 +19,7 @@ def tracing_scores(
     members: Records,
     others: Records,
     *,
+    whole: bool = True,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-likelihood ratio of all released sums, with the unit in them against without.
@@ -35,7 +36,10 @@ def tracing_scores(
     releases
         What it was given, see :class:`~common.synthesis.audit.watched.Watched`.
     members, others
-        All units in the sums, and units of the same population that are not; four at least.
+        Units in the sums, and units of the same population that are not; four at least.
+    whole
+        ``members`` are all that are in the sums; else how many there are is told from each sum, by
+        least squares.
     seed
         Of the halves.
 
@@ -60,8 +64,9 @@ def tracing_scores(
         for half in (0, 1):
             reference = [unit for unit, h in zip(outside, half_outside, strict=True) if h != half]
             mean, variance = _moments(map(added, reference))
-            gap = release.total - len(inside) * mean
-            spread = len(inside) * (1 + len(inside) / len(reference)) * variance
+            n = len(inside) if whole else _n_units(release, mean, variance)
+            gap = release.total - n * mean
+            spread = n * (1 + n / len(reference)) * variance
             # A grid step's worth: with neither noise nor spread a value would decide alone.
             weight = 1 / (release.noise_sd**2 + spread + 1)
             for found, units, of in (
@@ -72,6 +77,13 @@ def tracing_scores(
                     shift = added(units[at]) - mean
                     found[at] += (weight * shift * (gap - shift / 2)).sum()
     return scores
+
+
+def _n_units(release: Release, mean: np.ndarray, variance: np.ndarray) -> float:
+    """How many units a sum holds, of its expectation n m."""
+    weight = mean / (release.noise_sd**2 + variance + 1)
+    most = float((weight * mean).sum())
+    return max(1.0, float((weight * release.total).sum()) / most) if most else 1.0
 
 
 def _moments(added: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
