@@ -11,7 +11,6 @@ from common.privacy.analytic_gaussian import LARGEST_EPSILON
 from common.privacy.budget import Budget
 from common.privacy.composition import composed_epsilon
 from common.privacy.site_budget import SiteBudget
-from common.privacy.spends import GaussianSpend
 from common.synthesis.generator import Generator, Stage
 from common.synthesis.release import noise_of, stated_spend, whole_spend
 
@@ -33,8 +32,9 @@ def require_ready(site: Site) -> None:
             "the site's node-config (of simulated sites, in the run's settings)"
         )
         raise ConfigError(message, public=message)
-    if config.private:
-        require_room(site, [whole_spend(config)])
+    # What is left of a run that stopped costs less than all of it; each of it is paid in its turn.
+    if config.private and not config.resume:
+        budget_of(site).require_room([whole_spend(config)])
 
 
 def budget_of(site: Site) -> SiteBudget:
@@ -46,17 +46,6 @@ def budget_of(site: Site) -> SiteBudget:
     else:
         named, epsilon, delta = policy.dataset, policy.max_epsilon, policy.budget_delta
     return SiteBudget(site.state_dir, named, config.privacy_unit, epsilon, delta)
-
-
-def require_room(site: Site, spends: list[GaussianSpend]) -> None:
-    """Refuse what would cost more than is left, before a part of it is paid.
-
-    Raises
-    ------
-    BudgetError
-        It would.
-    """
-    budget_of(site).require_room(spends)
 
 
 class Release:

@@ -51,6 +51,12 @@ class SynthesizeSettings(Settings):
         description="public list of labels, as 'LumA,LumB'; '' = names that min-sites sites hold, "
         "which epsilon does not cover",
     )
+    expected_units: int = Field(
+        0,
+        ge=0,
+        description="roughly the units of all sites, a public guess: a run too small for this "
+        "epsilon is refused before anything is spent; 0 = not told",
+    )
     samples_per_class: int = Field(
         0, ge=0, description="synthetic records of each class; 0 = as many as the noisy counts say"
     )

@@ -6,6 +6,8 @@ import anndata
 import numpy as np
 import pytest
 
+from cli.console import console
+from cli.summaries import summarise
 from common.errors import InputError, RunError
 from common.privacy import distributed_noise
 from common.privacy.composition import composed_epsilon
@@ -39,10 +41,11 @@ def test_without_noise_the_state_is_that_of_the_pooled_records(tmp_path, n_sites
     same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **OFF))
 
 
+@pytest.mark.parametrize("unit", ["record", "donor"])
 @pytest.mark.parametrize("name", GENERATORS.names())
-def test_every_generator_is_fitted_as_pooled(tmp_path, name):
+def test_every_generator_is_fitted_as_pooled(tmp_path, name, unit):
     sites = cohorts(3)
-    settings = {**OFF, "generator": name}
+    settings = {**OFF, "generator": name, "privacy_unit": unit, "donor_key": "donor"}
     if name == "cvae":
         settings["generator_options"] = "steps = 3"
     synthesize(tmp_path / "out", sites, **settings)
@@ -149,6 +152,27 @@ def test_more_is_sampled_for_free(tmp_path):
     card.write_text(card.read_text().replace('"epsilon": 2.0', '"epsilon": 1.0'))
     with pytest.raises(InputError, match="differs from its own hash"):
         PublishedCohort.load(out / "bundle")
+
+
+def test_what_is_said_in_the_end(tmp_path, capsys):
+    run = synthesize(tmp_path / "out", [*cohorts(2), cohort({"A": 9, "C": 9}, seed=7)])
+    capsys.readouterr()
+    summarise(run, tmp_path / "out", console())
+    said = capsys.readouterr().out
+    for part in (
+        "2 classes by tiny, from sums over 3 sites (8 genes)",
+        "privacy epsilon 2 at delta 1e-05, for a record more or less",
+        "against 1 colluding site: epsilon 2.",
+        "left out C: too few sites hold it",
+        "not covered which labels how many sites hold",
+        "synthetic.h5ad",
+    ):
+        assert part in said
+    off = synthesize(tmp_path / "off", cohorts(2), **OFF)
+    summarise(off, tmp_path / "off", console())
+    said = capsys.readouterr().out
+    assert "not covered anything: there is no noise" in said
+    assert "privacy" not in said
 
 
 def test_classes_of_label_and_covariates(tmp_path):

@@ -47,6 +47,16 @@ def test_other_tasks_know_nothing_of_epsilon():
         RunConfig.parse({"epsilon": 1.0}, where="test")
 
 
+def test_too_few_units_for_the_epsilon_are_said_before_any_is_spent(tmp_path):
+    match = r"epsilon = 2 for 60 expected-units of 2 classes: .*it takes epsilon.*nothing is spent"
+    with pytest.raises(ConfigError, match=match):
+        synthesize(tmp_path / "out", cohorts(3), expected_units=60)
+    log = lines(tmp_path / "out/sites/site-1/outbox.jsonl")
+    assert not any(line["phase"] == "noised_sums" for line in log)
+    run = synthesize(tmp_path / "more", cohorts(3), expected_units=6000)
+    assert run["usefulness"]["grade"] == "good"
+
+
 def test_an_unknown_generator_is_named(tmp_path):
     with pytest.raises(ConfigError, match="unknown generator 'tinny': did you mean 'tiny'"):
         synthesize(tmp_path / "out", cohorts(2), generator="tinny")
