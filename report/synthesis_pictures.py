@@ -85,6 +85,9 @@ def gene_drawings(evaluation: Mapping[str, Any]) -> list[Drawing]:
             made: np.ndarray = made,
             what: str = what,
         ) -> None:
+            if what == "variance" and min(real.min(), made.min()) > 0:
+                axes.set_xscale("log")
+                axes.set_yscale("log")
             ends = [min(real.min(), made.min()), max(real.max(), made.max())]
             axes.plot(ends, ends, color=colours["soft"], linewidth=1)
             axes.scatter(real, made, s=7, color=colours["synthetic"], alpha=0.5, linewidths=0)
