@@ -80,7 +80,7 @@ def evaluate_synthesis(
         "max_records": max_records,
         "majority": _majority(cohorts),
         "scores": score_synthetic(*logs, n_classes=len(cohorts.classes), seed=seed),
-        "audit": _audit(run_dir, cohorts, logs, not real, seed),
+        "audit": audited(run_dir, cohorts, logs, whole=not real, seed=seed),
         "files": {
             "real": [str(Path(path).absolute()) for path in files],
             "held_out": [str(Path(path).absolute()) for path in held_out],
@@ -138,10 +138,18 @@ def _majority(cohorts: Cohorts) -> float:
     return float(np.bincount(tested.classes).max() / len(tested.classes))
 
 
-def _audit(
-    run_dir: Path, cohorts: Cohorts, logs: Sequence[Records | None], whole: bool, seed: int
+def audited(
+    run_dir: Path, cohorts: Cohorts, logs: Sequence[Records | None], *, whole: bool, seed: int
 ) -> dict[str, Any]:
-    """``whole``: the real records are all that the run saw."""
+    """The audit, or why there is none.
+
+    Parameters
+    ----------
+    cohorts, logs
+        Records as the run saw them; and real, held-out and synthetic ones as logarithms.
+    whole
+        The real records are all that the run saw.
+    """
     real, held_out, synthetic = logs
     if held_out is None:
         return {"audited": False, "reason": "no held-out records were given (--held-out)"}

@@ -9,10 +9,16 @@ import pytest
 
 from cli.evaluate import show_synthesis
 from common.errors import InputError
+from common.synthesis.audit.kept_sums import keep_sum
+from common.synthesis.audit.watched import Watched
+from common.synthesis.pooled import fit_pooled
+from common.synthesis.published import publish
 from common.synthesis.records import Records
+from common.synthesis.registry import GENERATORS
+from common.synthesis.schema import Schema
 from common.synthesis.scores.figures import FIGURES
 from common.synthesis.scores.prediction import prediction
-from report import synthesis_pictures
+from report import synthesis_evaluation, synthesis_pictures
 from report.epsilon_curve import epsilon_curve, epsilon_curve_file
 from report.privacy_words import guess, statement
 from report.run_page import write_run_page
@@ -21,7 +27,7 @@ from report.synthetic_cohort import as_logs, read_cohorts
 from tests.browser import browser, chromium
 from tests.report_runs import BITING
 from tests.small_generators import memorised
-from tests.synthesis_runs import CLASSES, STATEMENT, cells, h5ad, made_cohort
+from tests.synthesis_runs import CLASSES, KEY, STATEMENT, cells, h5ad, made_cohort
 from tests.test_cli import call
 
 
@@ -73,6 +79,40 @@ def test_a_memorised_cohort_is_told(tmp_path):
     assert found["audit"]["attacks"]["distance"]["auc"]["low"] > 0.7
     page = write_run_page(run, pictures=False).read_text()
     assert "150 records are copies of real ones" in page
+
+
+@pytest.mark.parametrize("epsilon", [np.inf, 1.0])
+def test_the_releases_of_a_run_are_attacked_by_its_own_generator(tmp_path, epsilon):
+    run = made_cohort(tmp_path)
+    parts = [cells(90, 1), cells(70, 2)]
+    genes = tuple(f"G{i}" for i in range(30))
+    about = Schema(genes, CLASSES, -10.0, 10.0)
+    generator = Watched(GENERATORS.get("gaussian")(about, epsilon, 1e-5, {}))
+    state = fit_pooled(generator, parts)
+    inner = GENERATORS.get("gaussian")(about, epsilon, 1e-5, {})
+    publish(run / "bundle", inner, state, run="7", label=KEY, privacy=STATEMENT, versions={})
+    found = {}
+    for number, one in enumerate(generator.releases, start=1):
+        found[number] = evaluate_synthesis_audit(run, tmp_path)
+        keep_sum(run, number, one.total, one.noise_sd)
+    assert all("tracing" not in audit["attacks"] for audit in found.values())
+    assert found[1]["not_traced"] == "the run's noisy sums are not in its folder"
+    audit = evaluate_synthesis_audit(run, tmp_path)
+    assert audit["not_traced"] == ""
+    reached = audit["attacks"]["tracing"]["auc"]
+    if epsilon == np.inf:
+        assert reached["low"] > 0.55
+    else:
+        assert reached["low"] < 0.55
+
+
+def evaluate_synthesis_audit(run, folder):
+    """The audit alone."""
+    config = json.loads((run / "run.json").read_text())["config"]
+    real = sorted((folder / "data").glob("*.h5ad"))
+    cohorts = read_cohorts(run, config, real, [folder / "held_out.h5ad"])
+    kinds = (cohorts.real, cohorts.held_out, cohorts.synthetic)
+    return synthesis_evaluation.audited(run, cohorts, kinds, whole=True, seed=0)
 
 
 def test_given_files_replace_the_simulations(finished, tmp_path, result):
