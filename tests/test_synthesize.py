@@ -52,6 +52,12 @@ def test_every_generator_is_fitted_as_pooled(tmp_path, name, unit):
     same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **settings))
 
 
+def test_the_rule_names_the_generator_of_a_run_that_names_none(tmp_path):
+    run = synthesize(tmp_path / "out", cohorts(2), generator="auto")
+    assert run["generator"] == run["privacy"]["generator"] == "gaussian"
+    assert PublishedCohort.load(tmp_path / "out/bundle").generator.name == "gaussian"
+
+
 def test_donors_are_whole_in_every_block(tmp_path, monkeypatch):
     """However small the blocks are in which a site reads its records."""
     monkeypatch.setattr("client.units.BLOCK", 4)
@@ -97,13 +103,13 @@ def test_the_statement_is_what_the_stages_compose_to(tmp_path):
     spends = [GaussianSpend(mu=stage["mu"]) for stage in privacy["stages"].values()]
     assert privacy["epsilon_outsiders"] == pytest.approx(composed_epsilon(spends, 1e-5), rel=1e-6)
     # Four shares where three suffice: outsiders meet more noise, one colluding site just enough.
-    against = privacy["epsilon_against_colluding"]
+    against = privacy["epsilon_colluding"]
     assert privacy["epsilon_outsiders"] < against["1"] <= 2.0 < against["2"] < against["3"]
     assert against["1"] == pytest.approx(2.0, rel=1e-4)
     assert any("which labels" in what for what in privacy["not_covered"])
     kept = anndata.read_h5ad(tmp_path / "out/synthetic.h5ad").uns["privacy"]
     assert float(kept["epsilon"]) == 2.0
-    assert float(kept["epsilon_colluding"]) == 2.0
+    assert kept["epsilon_colluding"]["1"] == against["1"]
     assert kept["stages"]["sums"]["l2"] == 4096
     public = synthesize(tmp_path / "public", cohorts(4), classes="A,B")
     assert public["privacy"]["not_covered"] == []
