@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from common.errors import ConfigError, InputError
+from common.privacy.analytic_gaussian import mu_for
 from common.synthesis import pooled
 from common.synthesis.audit.audit import audit_synthetic
 from common.synthesis.audit.closest import closest, closest_records, copies
@@ -23,6 +24,8 @@ from common.synthesis.audit.units import each_unit, unit_means
 from common.synthesis.audit.watched import Watched, replayed
 from common.synthesis.pooled import fit_pooled
 from common.synthesis.records import Records
+from common.synthesis.registry import GENERATORS
+from common.synthesis.schema import Schema
 from tests.small_generators import ClassMeans, memorised, population, schema
 
 DELTA = 1e-5
@@ -365,3 +368,29 @@ def test_kept_sums_come_back_or_none(tmp_path):
     for total, one in zip(totals, generator.releases, strict=True):
         np.testing.assert_array_equal(total, one.total)
     assert sorted(path.name for path in (tmp_path / "noisy_sums").iterdir()) == ["1.npz", "2.npz"]
+
+
+@pytest.mark.usefixtures("ahead")
+@pytest.mark.parametrize("name", ["gaussian", "star"])
+def test_the_generators_of_the_registry_spend_what_they_claim(name, monkeypatch):
+    """Losses of the Gaussian mechanism have the variance mu^2: a few hundred runs measure it."""
+    about = Schema(("a", "b", "c"), ("x", "y"), 0.0, 10.0)
+    generator = GENERATORS.get(name)(about, 1.0, WIDE, {})
+    rng = np.random.default_rng(0)
+    others = [Records(rng.uniform(2, 8, (40, 3)), rng.integers(0, 2, 40), np.arange(40))]
+    # Far from the others in two genes, each at its bound.
+    worst = Records(np.array([[10.0, 0.0, 10.0]]), np.zeros(1, int), np.zeros(1, int))
+    mu2 = mu_for(1.0, WIDE) ** 2
+
+    def spent(n_runs):
+        pair = [
+            privacy_losses(generator, others, worst, within=within, n_runs=n_runs)
+            for within in (True, False)
+        ]
+        return np.mean([losses.var() for losses in pair])
+
+    # Within five standard deviations of a variance of so many, and not far below: it is the worst.
+    assert 0.6 < spent(250) / mu2 < 1 + 5 / 250**0.5
+    whole = pooled.variance_of
+    monkeypatch.setattr(pooled, "variance_of", lambda stage, mu: whole(stage, mu) / 4)
+    assert spent(100) / mu2 > 2

@@ -7,6 +7,7 @@ import anndata
 import numpy as np
 import pytest
 
+from bench.epsilon_curves import curve
 from cli.evaluate import show_synthesis
 from common.errors import InputError
 from common.synthesis.audit.kept_sums import keep_sum
@@ -270,6 +271,19 @@ def test_the_epsilon_curve_says_what_it_shows():
     assert epsilon_curve_file(ROWS, score="x", kind="png").startswith(b"\x89PNG")
     again = epsilon_curve(ROWS, score="TSTR accuracy", real=0.885)
     assert again == shown
+
+
+def test_the_bench_feeds_the_curve():
+    def figure(mean, sd):
+        return {"accuracy": {"mean": mean, "sd": sd}}
+
+    table = {"real": figure(0.9, 0), "rule 0.5": figure(0.7, 0.02), "rule inf": figure(0.86, 0.01)}
+    found = curve(table)
+    assert found["rows"] == [
+        {"epsilon": "0.5", "name": "rule", "score": 0.7, "sd": 0.02},
+        {"epsilon": "inf", "name": "rule", "score": 0.86, "sd": 0.01},
+    ]
+    assert "rule: 0.700 at 0.5, 0.860 at inf" in epsilon_curve(**found).alt
 
 
 @pytest.fixture(scope="module")
