@@ -91,7 +91,7 @@ def _synthesized(result: dict[str, Any], out: Path, screen: Console) -> None:
             f"[cyan]privacy[/] epsilon {privacy['epsilon']:g} at delta {privacy['delta']:g}, for a "
             f"{privacy['unit']} more or less"
         )
-        for t, epsilon in privacy["epsilon_against_colluding"].items():
+        for t, epsilon in privacy["epsilon_colluding"].items():
             told = "not stated" if epsilon is None else f"epsilon {epsilon:.3g}"
             sites = f"{t} colluding site{'' if t == '1' else 's'}"
             screen.print(f"[cyan]privacy[/] against {sites}: {told}")

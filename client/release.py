@@ -11,7 +11,6 @@ from common.privacy.analytic_gaussian import LARGEST_EPSILON
 from common.privacy.budget import Budget
 from common.privacy.composition import composed_epsilon
 from common.privacy.site_budget import SiteBudget
-from common.privacy.spends import GaussianSpend
 from common.synthesis.generator import Generator, Stage
 from common.synthesis.release import noise_of, stated_spend, whole_spend
 
@@ -25,6 +24,8 @@ def require_ready(site: Site) -> None:
         The unit is a donor and nothing names them.
     BudgetError
         The run would cost more than is left.
+    CountsError
+        A value anywhere in the file is not what it must be.
     """
     config = site.config
     if config.privacy_unit == "donor" and not site.node.donor_key:
@@ -33,8 +34,12 @@ def require_ready(site: Site) -> None:
             "the site's node-config (of simulated sites, in the run's settings)"
         )
         raise ConfigError(message, public=message)
-    if config.private:
-        require_room(site, [whole_spend(config)])
+    # What is left of a run that stopped costs less than all of it; each of it is paid in its turn.
+    if config.private and not config.resume:
+        budget_of(site).require_room([whole_spend(config)])
+    # Found later, a NaN would void a release that all other sites have paid for.
+    for _ in site.file.iter_counts():
+        pass
 
 
 def budget_of(site: Site) -> SiteBudget:
@@ -46,17 +51,6 @@ def budget_of(site: Site) -> SiteBudget:
     else:
         named, epsilon, delta = policy.dataset, policy.max_epsilon, policy.budget_delta
     return SiteBudget(site.state_dir, named, config.privacy_unit, epsilon, delta)
-
-
-def require_room(site: Site, spends: list[GaussianSpend]) -> None:
-    """Refuse what would cost more than is left, before a part of it is paid.
-
-    Raises
-    ------
-    BudgetError
-        It would.
-    """
-    budget_of(site).require_room(spends)
 
 
 class Release:

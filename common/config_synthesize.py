@@ -51,8 +51,17 @@ class SynthesizeSettings(Settings):
         description="public list of labels, as 'LumA,LumB'; '' = names that min-sites sites hold, "
         "which epsilon does not cover",
     )
+    expected_units: int = Field(
+        0,
+        ge=0,
+        description="roughly the units of all sites, a public guess: a run too small for this "
+        "epsilon is refused before anything is spent; 0 = not told",
+    )
     samples_per_class: int = Field(
-        0, ge=0, description="synthetic records of each class; 0 = as many as the noisy counts say"
+        0,
+        ge=0,
+        description="synthetic records of each class; 0 = as many as it has units (records or "
+        "donors) by the noisy counts",
     )
     noise_lost: int = Field(
         0, ge=0, description="sites that may be lost in a sum whose noise still suffices"

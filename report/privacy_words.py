@@ -13,8 +13,7 @@ def statement(privacy: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     privacy
-        ``private``, ``epsilon``, ``delta``, ``unit``, and where they are told ``colluding``,
-        ``epsilon_colluding`` by number of sites, and ``not_covered``. {}: nothing is stated.
+        As of :func:`common.synthesis.statement.privacy_statement`. {}: nothing is stated.
     """
     if not privacy:
         return ["No privacy is stated: treat the cohort as the real records."]
@@ -34,11 +33,11 @@ def statement(privacy: Mapping[str, Any]) -> list[str]:
     if epsilon > 10:
         told.append("An epsilon above 10 promises little.")
     colluding = int(privacy.get("colluding", 0))
-    for n, against in dict(privacy.get("epsilon_colluding", {})).items():
+    for n, against in dict(privacy.get("epsilon_against_colluding", {})).items():
         sites = f"{n} site{'s' if int(n) > 1 else ''} that pool{'' if int(n) > 1 else 's'}"
         if not _number(against):
             told.append(f"Against {sites} what they know: no epsilon can be stated.")
-        elif int(n) > colluding:
+        elif int(n) > colluding or float(against) > epsilon:
             told.append(f"Against {sites} what they know: epsilon {float(against):.3g}.")
     told += [f"Not covered: {what}." for what in privacy.get("not_covered", ())]
     return told

@@ -119,7 +119,9 @@ def _values(
     config = {"preset": "", "generator": "", **run.get("config", {})}
     # What an early end leaves out.
     run = {
-        **dict.fromkeys(("ended", "error", "error_kind", "n_rounds", "kept_round"), ""),
+        **dict.fromkeys(
+            ("ended", "error", "error_kind", "n_rounds", "kept_round", "generator"), ""
+        ),
         **dict.fromkeys(("stopped_early", "identity", "n_parameters", "resumed", "frozen"), None),
         **{"task": "", "run_id": "", "started": ""},
         **run,
@@ -241,6 +243,8 @@ def _facts(record: RunRecord, phases: list[PhaseTraffic]) -> list[tuple[str, str
         facts += [(what, f"{run[key]:,}") for key, what in BY_ORIGIN.items() if run.get(key)]
     if "n_synthetic" in run:
         facts.append(("Synthetic records", f"{run['n_synthetic']:,}"))
+    if (epsilon := (run.get("privacy") or {}).get("epsilon")) is not None:
+        facts.append(("Epsilon", f"{epsilon:.3g}"))
     if "n_train" in run:
         facts.append(("Training cells", f"{run['n_train']:,}"))
         facts.append(("Classes", f"{len(run['classes'])}"))

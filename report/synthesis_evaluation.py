@@ -13,7 +13,8 @@ from common.errors import InputError
 from common.synthesis.audit.audit import audit_synthetic
 from common.synthesis.records import Records
 from common.synthesis.scores.score import score_synthetic
-from report.synthetic_cohort import Cohorts, read_cohorts, synthetic_file
+from report.synthesis_tracing import traced
+from report.synthetic_cohort import Cohorts, as_logs, read_cohorts, synthetic_file
 
 TASK = "synthesize"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "scib-metrics")
@@ -64,7 +65,9 @@ def evaluate_synthesis(
     run = json.loads((run_dir / "run.json").read_text())
     config = run.get("config", {})
     files = list(real) or _simulated(run_dir, str(config.get("data", "")))
-    cohorts = read_cohorts(run_dir, config, files, held_out, max_records=max_records, seed=seed)
+    cohorts = read_cohorts(run_dir, config, files, held_out)
+    kinds = (cohorts.real, cohorts.held_out, cohorts.synthetic)
+    logs = [None if r is None else as_logs(cohorts, r, max_records, seed) for r in kinds]
     result = {
         "task": TASK,
         "privacy": privacy_statement(run_dir),
@@ -76,14 +79,8 @@ def evaluate_synthesis(
         "n_left_out": cohorts.left_out,
         "max_records": max_records,
         "majority": _majority(cohorts),
-        "scores": score_synthetic(
-            cohorts.real,
-            cohorts.held_out,
-            cohorts.synthetic,
-            n_classes=len(cohorts.classes),
-            seed=seed,
-        ),
-        "audit": _audit(cohorts, seed),
+        "scores": score_synthetic(*logs, n_classes=len(cohorts.classes), seed=seed),
+        "audit": audited(run_dir, cohorts, logs, whole=not real, seed=seed),
         "files": {
             "real": [str(Path(path).absolute()) for path in files],
             "held_out": [str(Path(path).absolute()) for path in held_out],
@@ -141,11 +138,24 @@ def _majority(cohorts: Cohorts) -> float:
     return float(np.bincount(tested.classes).max() / len(tested.classes))
 
 
-def _audit(cohorts: Cohorts, seed: int) -> dict[str, Any]:
-    if cohorts.held_out is None:
+def audited(
+    run_dir: Path, cohorts: Cohorts, logs: Sequence[Records | None], *, whole: bool, seed: int
+) -> dict[str, Any]:
+    """The audit, or why there is none.
+
+    Parameters
+    ----------
+    cohorts, logs
+        Records as the run saw them; and real, held-out and synthetic ones as logarithms.
+    whole
+        The real records are all that the run saw.
+    """
+    real, held_out, synthetic = logs
+    if held_out is None:
         return {"audited": False, "reason": "no held-out records were given (--held-out)"}
     try:
-        found = audit_synthetic(cohorts.real, cohorts.held_out, cohorts.synthetic, seed=seed)
+        pair, not_traced = traced(run_dir, cohorts, whole=whole, seed=seed)
+        found = audit_synthetic(real, held_out, synthetic, traced=pair, seed=seed)
     except InputError as error:
         return {"audited": False, "reason": str(error)}
-    return {"audited": True, **found}
+    return {"audited": True, **found, "not_traced": not_traced}

@@ -126,7 +126,7 @@ def _leak(audit: Mapping[str, Any]) -> dict[str, Any]:
         if auc["low"] > NO_ATTACK
         else ("None of these does", "good")
         if auc["high"] <= NO_ATTACK
-        else ("Not shown", "same")
+        else ("No sign of it in these records", "same")
     )
     if audit["closest"]["copies"]:
         answer, tone = f"{audit['closest']['copies']:,} records are copies of real ones", "bad"

@@ -11,7 +11,7 @@ from common.synthesis.scores.space import N_PCS, at_most, principal_components, 
 from report import palette, scatter
 from report.drawing import Drawing, drawing, legend
 from report.pictures import SHOWN, Pictures, coloured
-from report.synthetic_cohort import read_cohorts
+from report.synthetic_cohort import as_logs, read_cohorts
 from report.traffic import natural
 from report.umap_layout import SETTINGS, umap_layout
 
@@ -32,12 +32,12 @@ def cohort_pictures(
     start, seed = time.perf_counter(), int(evaluation["seed"])
     files = [Path(path) for path in evaluation["files"]["real"]]
     most = int(evaluation["max_records"])
-    cohorts = read_cohorts(run_dir, config, files, [], max_records=most, seed=seed)
-    pair = cohorts.real, cohorts.synthetic
+    cohorts = read_cohorts(run_dir, config, files, [])
+    pair = [as_logs(cohorts, r, most, seed) for r in (cohorts.real, cohorts.synthetic)]
     n = min(SHOWN // 2, *(len(records.values) for records in pair))
     chosen = [at_most(np.arange(len(records.values)), n, seed) for records in pair]
     x = [
-        standardised(records.values[rows], cohorts.real.values)
+        standardised(records.values[rows], pair[0].values)
         for records, rows in zip(pair, chosen, strict=True)
     ]
     components = principal_components(np.concatenate(x), seed)
@@ -85,6 +85,9 @@ def gene_drawings(evaluation: Mapping[str, Any]) -> list[Drawing]:
             made: np.ndarray = made,
             what: str = what,
         ) -> None:
+            if what == "variance" and min(real.min(), made.min()) > 0:
+                axes.set_xscale("log")
+                axes.set_yscale("log")
             ends = [min(real.min(), made.min()), max(real.max(), made.max())]
             axes.plot(ends, ends, color=colours["soft"], linewidth=1)
             axes.scatter(real, made, s=7, color=colours["synthetic"], alpha=0.5, linewidths=0)

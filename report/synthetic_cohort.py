@@ -1,7 +1,7 @@
 """The synthetic cohort of a run and the real records beside it, as their scores take them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +12,42 @@ from common.data.h5ad import H5ad
 from common.data.obs import cell_types, column
 from common.data.reader import SiteFile, gene_names
 from common.errors import InputError
+from common.settings import kebab
 from common.synthesis.audit.closest import copies
 from common.synthesis.records import Records
 
-FILE, LABEL = "synthetic.h5ad", "cell_type"
+FILE = "synthetic.h5ad"
+READ = ("cell_type_key", "layer", "gene_column", "covariate_keys")
 
 
 @dataclass(frozen=True)
 class Cohorts:
-    """Records of one list of genes and classes; values are logarithms.
+    """Records of one list of genes and classes, with values as the run saw them.
 
     Parameters
     ----------
     held_out
         Real records that the run did not see; None if none were given.
+    counts
+        Values are raw counts.
     left_out
         How many real records have no class of the run's.
-    n_records
-        There are in all, before a sample was taken: by "real", "held out", "synthetic".
     """
 
     genes: tuple[str, ...]
     classes: tuple[str, ...]
     unit: str
+    counts: bool
     real: Records
     held_out: Records | None
     synthetic: Records
     left_out: int = 0
-    n_records: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def n_records(self) -> dict[str, int]:
+        """How many there are of each kind."""
+        kinds = {"synthetic": self.synthetic, "real": self.real, "held out": self.held_out}
+        return {name: len(r.values) for name, r in kinds.items() if r is not None}
 
 
 def read_cohorts(
@@ -47,9 +55,6 @@ def read_cohorts(
     config: Mapping[str, Any],
     real: Sequence[Path],
     held_out: Sequence[Path],
-    *,
-    max_records: int,
-    seed: int,
 ) -> Cohorts:
     """Read ``synthetic.h5ad`` of a run folder and files of real records.
 
@@ -57,43 +62,52 @@ def read_cohorts(
     ----------
     config
         The run's settings: columns, unit, and whether values are counts.
-    max_records
-        Of each kind at random at most so many are kept.
 
     Raises
     ------
     InputError
         A file or a column is missing, lacks a gene, or a held-out record or donor is in ``real``.
     """
-    counts = config.get("expression") == "counts"
-    donors = str(config.get("donor-key", "")) if config.get("privacy-unit") == "donor" else ""
+    donors = config.get("privacy-unit") == "donor"
     made = synthetic_file(run_dir)
-    names = [str(name) for name in column(made.obs, LABEL, setting="its classes")]
+    key = str(config.get("cell-type-key", "cell_type"))
+    names = cell_types(made.obs, key)
     genes = gene_names(made.var("X"), "", source="X")
-    classes = sorted(set(names))
+    code = {name: at for at, name in enumerate(_classes(made, key))}
     values = made.matrix("X").take(np.arange(len(made.obs))).toarray().astype(np.float64)
-    code = {name: at for at, name in enumerate(classes)}
     codes = np.array([code[name] for name in names], dtype=np.int64)
-    kinds = {"synthetic": (values, codes, np.arange(len(codes)).astype(str).astype(object))}
+    kinds = {"synthetic": (values, codes, made.obs.index.to_numpy(dtype=object))}
     left_out = 0
     for kind, paths in (("real", real), ("held out", held_out)):
-        parts = [_real(path, genes, code, donors, config, counts) for path in paths]
+        parts = [_real(path, genes, code, config) for path in paths]
         left_out += sum(n for *_, n in parts)
         if parts:
             kinds[kind] = tuple(np.concatenate([p[i] for p in parts]) for i in range(3))
     if held_out:
-        _require_apart(kinds["real"], kinds["held out"], bool(donors))
+        _require_apart(kinds["real"], kinds["held out"], donors)
     return Cohorts(
         tuple(genes),
-        tuple(classes),
+        tuple(code),
         "donor" if donors else "record",
+        config.get("expression") == "counts",
         *(
-            _records(kinds[kind], counts, max_records, seed) if kind in kinds else None
+            _records(kinds[kind]) if kind in kinds else None
             for kind in ("real", "held out", "synthetic")
         ),
         left_out,
-        {kind: len(v[0]) for kind, v in kinds.items()},
     )
+
+
+def as_logs(cohorts: Cohorts, records: Records, most: int, seed: int) -> Records:
+    """Records as figures take them: logarithms, and at random at most so many."""
+    values, classes, units = records.values, records.classes, records.units
+    if len(values) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(len(values), most, replace=False))
+        values, classes, units = values[rows], classes[rows], units[rows]
+    if cohorts.counts:
+        size = values.sum(axis=1, keepdims=True)
+        values = np.log1p(1e4 * values / np.where(size > 0, size, 1.0))
+    return Records(values, classes, np.unique(units, return_inverse=True)[1].astype(np.int64))
 
 
 def synthetic_file(run_dir: Path) -> H5ad:
@@ -111,41 +125,37 @@ def synthetic_file(run_dir: Path) -> H5ad:
     return H5ad.open(run_dir / FILE)
 
 
+def _classes(made: H5ad, key: str) -> list[str]:
+    """In the run's order, those without a record too."""
+    stated = column(made.obs, key, setting="cell-type-key")
+    known = stated.cat.categories if hasattr(stated, "cat") else sorted(set(stated))
+    return [str(name) for name in known]
+
+
 def _real(
-    path: Path,
-    genes: Sequence[str],
-    code: Mapping[str, int],
-    donors: str,
-    config: Mapping[str, Any],
-    counts: bool,
+    path: Path, genes: Sequence[str], code: Mapping[str, int], config: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Values, classes, units and how many records are left out, of a file."""
-    file = H5ad.open(path)
-    key = str(config.get("cell-type-key", "cell_type"))
-    layer, gene_column = str(config.get("layer", "auto")), str(config.get("gene-column", ""))
-    stated = cell_types(file.obs, key)
-    codes = np.array([code.get(name, -1) for name in stated], dtype=np.int64)
-    if counts:
-        site = SiteFile.open(
-            path, batch_key="", cell_type_key=key, layer=layer, gene_column=gene_column
-        )
-        at = _columns(path, genes, site.genes)
-        values = np.concatenate([block.toarray() for _, block in site.iter_counts(at)])
-    else:
-        source = "X" if layer in ("auto", "X") else layer if "/" in layer else f"layers/{layer}"
-        at = _columns(path, genes, gene_names(file.var(source), gene_column, source=source))
-        values = file.matrix(source).take(np.arange(len(codes)))[:, at].toarray()
-    units = (
-        column(file.obs, donors, setting="donor-key").astype(str).to_numpy(dtype=object)
-        if donors
-        else np.array([f"{path}/{i}" for i in range(len(codes))], dtype=object)
+    given = {k: str(config[kebab(k)]) for k in READ if kebab(k) in config}
+    donors = config.get("privacy-unit") == "donor"
+    file = SiteFile.open(
+        path,
+        batch_key="",
+        counted=config.get("expression") == "counts",
+        donor_key=str(config.get("donor-key", "")) if donors else "",
+        **given,
     )
+    codes = np.array([code.get(name, -1) for name in file.classes], dtype=np.int64)
+    at = _columns(path, genes, file.genes)
+    values = np.concatenate([block.toarray() for _, block in file.iter_counts(at)])
     known = codes >= 0
     if not known.any():
         raise InputError(
-            f"{path}: no record has a class of the run's in obs[{key!r}]; the run's are "
-            f"{', '.join(list(code)[:8])}: give the column by its cell-type-key"
+            f"{path}: no record has a class of the run's in obs[{given['cell_type_key']!r}]; the "
+            f"run's are {', '.join(list(code)[:8])}: give a file that has"
         )
+    own = np.array([f"{path}/{i}" for i in range(len(codes))], dtype=object)
+    units = own if file.donors is None else file.donors.astype(object)
     return values[known].astype(np.float64), codes[known], units[known], int((~known).sum())
 
 
@@ -176,13 +186,6 @@ def _require_apart(real: Kind, held_out: Kind, donors: bool) -> None:
         )
 
 
-def _records(kind: Kind, counts: bool, most: int, seed: int) -> Records:
+def _records(kind: Kind) -> Records:
     values, classes, names = kind
-    if len(values) > most:
-        rows = np.sort(np.random.default_rng(seed).choice(len(values), most, replace=False))
-        values, classes, names = values[rows], classes[rows], names[rows]
-    if counts:
-        size = values.sum(axis=1, keepdims=True)
-        values = np.log1p(1e4 * values / np.where(size > 0, size, 1.0))
-    _, units = np.unique(names, return_inverse=True)
-    return Records(values, classes, units.astype(np.int64))
+    return Records(values, classes, np.unique(names, return_inverse=True)[1].astype(np.int64))

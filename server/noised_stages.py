@@ -9,6 +9,7 @@ import numpy as np
 from common.config import RunConfig
 from common.errors import SecureSumError, SiteFailure
 from common.privacy.distributed_noise import SharedNoise
+from common.synthesis.audit.kept_sums import MOST_VALUES, keep_sum
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.release import noise_of
 from server.checkpoint import Checkpoint
@@ -89,6 +90,8 @@ class NoisedStages:
                 continue
             total, summed = self._sum(number, stage, state)
             released.append(summed)
+            if sum(s.n_values for s in self.generator.stages) <= MOST_VALUES:
+                keep_sum(self.folder.path, number, total, summed.noise_sd)
             state = self.generator.take(stage, total, summed.noise_sd, state)
             done = [*done, [summed.n_sites, summed.survivors]]
             self.checkpoint.save("released", done, {"released": state})

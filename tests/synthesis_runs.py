@@ -13,6 +13,7 @@ from tests.report_runs import BITING, config
 from tests.small_generators import population
 
 CLASSES = ("Basal", f"Lum {BITING}", "Her2")
+KEY = "subtype"
 STATEMENT = {
     "private": True,
     "epsilon": 1.0,
@@ -20,7 +21,7 @@ STATEMENT = {
     "unit": "record",
     "colluding": 0,
     "epsilon_outsiders": 1.0,
-    "epsilon_colluding": {"1": 1.37},
+    "epsilon_against_colluding": {"1": 1.37},
     "not_covered": [f"names {BITING}"],
 }
 
@@ -49,16 +50,16 @@ def made_cohort(
     **changed: Any,
 ) -> Path:
     """A finished run over two simulated sites; its folder. ``folder/held_out.h5ad`` is beside."""
-    h5ad(folder / "data" / "a.h5ad", cells(90, 1), key="subtype")
-    h5ad(folder / "data" / "b.h5ad", cells(70, 2), key="subtype")
-    h5ad(folder / "held_out.h5ad", cells(120, 3), key="subtype")
+    h5ad(folder / "data" / "a.h5ad", cells(90, 1), key=KEY)
+    h5ad(folder / "data" / "b.h5ad", cells(70, 2), key=KEY)
+    h5ad(folder / "held_out.h5ad", cells(120, 3), key=KEY)
     run = folder / "run"
-    path = h5ad(run / "synthetic.h5ad", made or cells(150, 4))
+    path = h5ad(run / "synthetic.h5ad", made or cells(150, 4), key=KEY)
     cohort = anndata.read_h5ad(path)
     if privacy := STATEMENT if statement is None else statement:
         cohort.uns["privacy"] = privacy
     cohort.write_h5ad(path)
-    settings = config(task="synthesize", data=str(folder / "data"), cell_type_key="subtype")
+    settings = config(task="synthesize", data=str(folder / "data"), cell_type_key=KEY)
     about = {
         "task": "synthesize",
         "run_id": "7",

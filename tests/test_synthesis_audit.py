@@ -9,18 +9,23 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from common.errors import ConfigError, InputError
+from common.privacy.analytic_gaussian import mu_for
 from common.synthesis import pooled
 from common.synthesis.audit.audit import audit_synthetic
 from common.synthesis.audit.closest import closest, closest_records, copies
 from common.synthesis.audit.cohort_attacks import by_class_means
 from common.synthesis.audit.empirical_epsilon import audited_epsilon, proven_epsilon
+from common.synthesis.audit.kept_sums import keep_sum, kept_sums
 from common.synthesis.audit.membership import auc, membership, tpr_at
 from common.synthesis.audit.neighbours import privacy_losses
+from common.synthesis.audit.spread import Spread
 from common.synthesis.audit.tracing import tracing_scores
 from common.synthesis.audit.units import each_unit, unit_means
 from common.synthesis.audit.watched import Watched, replayed
 from common.synthesis.pooled import fit_pooled
 from common.synthesis.records import Records
+from common.synthesis.registry import GENERATORS
+from common.synthesis.schema import Schema
 from tests.small_generators import ClassMeans, memorised, population, schema
 
 DELTA = 1e-5
@@ -320,3 +325,72 @@ def test_proven_epsilon_is_below_the_plain_estimate(n_runs, data):
 def test_an_audit_of_the_same_runs_proves_nothing():
     rng = np.random.default_rng(1)
     assert audited_epsilon(rng.normal(size=4000), rng.normal(size=4000), 0.0) <= 0
+
+
+@given(st.integers(3, 12), st.integers(1, 30), st.floats(0, 50), st.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_the_inverse_of_a_spread_is_that_of_the_whole_matrix(k, p, noise, seed):
+    rng = np.random.default_rng(seed)
+    units = 5 * rng.normal(size=(k, p))
+    spread = Spread.of(iter(units))
+    np.testing.assert_allclose(spread.mean, units.mean(axis=0), atol=1e-9)
+    variance = units.var(axis=0, ddof=1)
+    drawn = (k * variance + variance.mean()) / (k + 1)
+    np.testing.assert_allclose(spread.variance, drawn)
+    whole = (noise + 1) * np.eye(p) + 3.0 * (0.5 * np.diag(drawn) + 0.5 * np.cov(units.T))
+    x = rng.normal(size=(4, p))
+    inverse = spread.inverse(noise, 3.0)
+    expected = np.linalg.solve(whole, x.T).T
+    np.testing.assert_allclose(inverse.times(x), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(inverse.squares(x), (x * expected).sum(axis=1), rtol=1e-3)
+
+
+def test_how_many_are_in_a_sum_is_told_by_it():
+    members, others, generator, _ = released(5.0, 400)
+    some = Records(members.values[:80], members.classes[:80], members.units[:80])
+    for release in generator.releases:
+        added = [generator.statistics(release.stage, u, release.before) for u in each_unit(others)]
+        found = Spread.of(x.astype(float) for x in added).n_in(release.total, release.noise_sd**2)
+        assert found == pytest.approx(400, rel=0.25)
+    # Of a part of the members it finds as many as of all, within chance.
+    inside, outside = tracing_scores(generator, generator.releases, some, others, whole=False)
+    assert len(inside) == 80
+    assert auc(inside, outside).high > 0.5
+
+
+def test_kept_sums_come_back_or_none(tmp_path):
+    *_, generator, _ = released(2.0, 50)
+    for number, one in enumerate(generator.releases, start=1):
+        assert kept_sums(tmp_path, 2) is None
+        keep_sum(tmp_path, number, one.total, one.noise_sd)
+    totals, sds = kept_sums(tmp_path, 2)
+    assert sds == [one.noise_sd for one in generator.releases]
+    for total, one in zip(totals, generator.releases, strict=True):
+        np.testing.assert_array_equal(total, one.total)
+    assert sorted(path.name for path in (tmp_path / "noisy_sums").iterdir()) == ["1.npz", "2.npz"]
+
+
+@pytest.mark.usefixtures("ahead")
+@pytest.mark.parametrize("name", ["gaussian", "star"])
+def test_the_generators_of_the_registry_spend_what_they_claim(name, monkeypatch):
+    """Losses of the Gaussian mechanism have the variance mu^2: a few hundred runs measure it."""
+    about = Schema(("a", "b", "c"), ("x", "y"), 0.0, 10.0)
+    generator = GENERATORS.get(name)(about, 1.0, WIDE, {})
+    rng = np.random.default_rng(0)
+    others = [Records(rng.uniform(2, 8, (40, 3)), rng.integers(0, 2, 40), np.arange(40))]
+    # Far from the others in two genes, each at its bound.
+    worst = Records(np.array([[10.0, 0.0, 10.0]]), np.zeros(1, int), np.zeros(1, int))
+    mu2 = mu_for(1.0, WIDE) ** 2
+
+    def spent(n_runs):
+        pair = [
+            privacy_losses(generator, others, worst, within=within, n_runs=n_runs)
+            for within in (True, False)
+        ]
+        return np.mean([losses.var() for losses in pair])
+
+    # Within five standard deviations of a variance of so many, and not far below: it is the worst.
+    assert 0.6 < spent(250) / mu2 < 1 + 5 / 250**0.5
+    whole = pooled.variance_of
+    monkeypatch.setattr(pooled, "variance_of", lambda stage, mu: whole(stage, mu) / 4)
+    assert spent(100) / mu2 > 2

@@ -7,21 +7,28 @@ import anndata
 import numpy as np
 import pytest
 
+from bench.epsilon_curves import curve
 from cli.evaluate import show_synthesis
 from common.errors import InputError
+from common.synthesis.audit.kept_sums import keep_sum
+from common.synthesis.audit.watched import Watched
+from common.synthesis.pooled import fit_pooled
+from common.synthesis.published import publish
 from common.synthesis.records import Records
+from common.synthesis.registry import GENERATORS
+from common.synthesis.schema import Schema
 from common.synthesis.scores.figures import FIGURES
 from common.synthesis.scores.prediction import prediction
-from report import synthesis_pictures
+from report import synthesis_evaluation, synthesis_pictures
 from report.epsilon_curve import epsilon_curve, epsilon_curve_file
 from report.privacy_words import guess, statement
 from report.run_page import write_run_page
 from report.synthesis_evaluation import evaluate_synthesis, is_synthesis
-from report.synthetic_cohort import read_cohorts
+from report.synthetic_cohort import as_logs, read_cohorts
 from tests.browser import browser, chromium
 from tests.report_runs import BITING
 from tests.small_generators import memorised
-from tests.synthesis_runs import CLASSES, STATEMENT, cells, h5ad, made_cohort
+from tests.synthesis_runs import CLASSES, KEY, STATEMENT, cells, h5ad, made_cohort
 from tests.test_cli import call
 
 
@@ -75,6 +82,40 @@ def test_a_memorised_cohort_is_told(tmp_path):
     assert "150 records are copies of real ones" in page
 
 
+@pytest.mark.parametrize("epsilon", [np.inf, 1.0])
+def test_the_releases_of_a_run_are_attacked_by_its_own_generator(tmp_path, epsilon):
+    run = made_cohort(tmp_path)
+    parts = [cells(90, 1), cells(70, 2)]
+    genes = tuple(f"G{i}" for i in range(30))
+    about = Schema(genes, CLASSES, -10.0, 10.0)
+    generator = Watched(GENERATORS.get("gaussian")(about, epsilon, 1e-5, {}))
+    state = fit_pooled(generator, parts)
+    inner = GENERATORS.get("gaussian")(about, epsilon, 1e-5, {})
+    publish(run / "bundle", inner, state, run="7", label=KEY, privacy=STATEMENT, versions={})
+    found = {}
+    for number, one in enumerate(generator.releases, start=1):
+        found[number] = evaluate_synthesis_audit(run, tmp_path)
+        keep_sum(run, number, one.total, one.noise_sd)
+    assert all("tracing" not in audit["attacks"] for audit in found.values())
+    assert found[1]["not_traced"] == "the run's noisy sums are not in its folder"
+    audit = evaluate_synthesis_audit(run, tmp_path)
+    assert audit["not_traced"] == ""
+    reached = audit["attacks"]["tracing"]["auc"]
+    if epsilon == np.inf:
+        assert reached["low"] > 0.55
+    else:
+        assert reached["low"] < 0.55
+
+
+def evaluate_synthesis_audit(run, folder):
+    """The audit alone."""
+    config = json.loads((run / "run.json").read_text())["config"]
+    real = sorted((folder / "data").glob("*.h5ad"))
+    cohorts = read_cohorts(run, config, real, [folder / "held_out.h5ad"])
+    kinds = (cohorts.real, cohorts.held_out, cohorts.synthetic)
+    return synthesis_evaluation.audited(run, cohorts, kinds, whole=True, seed=0)
+
+
 def test_given_files_replace_the_simulations(finished, tmp_path, result):
     own = h5ad(tmp_path / "own.h5ad", cells(60, 9), key="subtype")
     found = evaluate_synthesis(finished, [own])
@@ -95,7 +136,7 @@ def test_records_of_other_classes_are_left_out_and_counted(finished, tmp_path):
     own.obs.iloc[7:9, 0] = None
     own[:, ::-1].copy().write_h5ad(path)
     config = json.loads((finished / "run.json").read_text())["config"]
-    found = read_cohorts(finished, config, [path], [], max_records=1000, seed=0)
+    found = read_cohorts(finished, config, [path], [])
     assert found.left_out == 9
     # Genes are put in the cohort's order.
     np.testing.assert_allclose(found.real.values, cells(60, 9).values[9:], atol=1e-5)
@@ -110,23 +151,26 @@ def test_counts_are_compared_as_logarithms(tmp_path):
     )
     real = h5ad(tmp_path / "real.h5ad", counts, key="subtype", who=donors)
     config = json.loads((run / "run.json").read_text())["config"]
-    found = read_cohorts(run, config, [real], [], max_records=1000, seed=0)
+    found = read_cohorts(run, config, [real], [])
     size = counts.values.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found.real.values, np.log1p(1e4 * counts.values / size))
-    np.testing.assert_allclose(found.synthetic.values, found.real.values, rtol=1e-6)
+    of_real, of_made = (as_logs(found, r, 1000, 0) for r in (found.real, found.synthetic))
+    np.testing.assert_allclose(of_real.values, np.log1p(1e4 * counts.values / size))
+    np.testing.assert_allclose(of_made.values, of_real.values)
     assert found.real.n_units == 20
     assert found.unit == "donor"
     with pytest.raises(InputError, match=r"20 donor\(s\) are in the real and in the held-out"):
-        read_cohorts(run, config, [real], [real], max_records=1000, seed=0)
+        read_cohorts(run, config, [real], [real])
 
 
 def test_a_sample_is_taken_of_many(finished):
     config = json.loads((finished / "run.json").read_text())["config"]
     paths = sorted((finished.parent / "data").glob("*.h5ad"))
-    found = read_cohorts(finished, config, paths, [], max_records=50, seed=0)
-    assert len(found.real.values) == len(found.synthetic.values) == 50
-    assert sorted(found.real.units) == list(range(50))
-    assert found.n_records["real"] == 160
+    cohorts = read_cohorts(finished, config, paths, [])
+    assert cohorts.n_records == {"synthetic": 150, "real": 160}
+    sample = as_logs(cohorts, cohorts.real, 50, 0)
+    assert sorted(sample.units) == list(range(50))
+    known = dict(zip(map(bytes, cohorts.real.values), cohorts.real.classes, strict=True))
+    assert [known[bytes(row)] for row in sample.values] == sample.classes.tolist()
 
 
 @pytest.mark.parametrize(
@@ -187,11 +231,14 @@ def test_the_command_prints_and_writes(tmp_path):
     ("said", "expected"),
     [
         ({}, "treat the cohort as the real records"),
-        ({"private": False, "epsilon": "none"}, "no privacy"),
+        ({"private": False, "epsilon": None}, "no privacy"),
         ({**STATEMENT, "unit": "donor"}, "each donor, with all their records, added"),
         ({**STATEMENT, "epsilon": 12.0}, "above 10 promises little"),
         (STATEMENT, "Against 1 site that pools what they know: epsilon 1.37"),
-        ({**STATEMENT, "epsilon_colluding": {"2": "none"}}, "2 sites that pool what they know: no"),
+        (
+            {**STATEMENT, "epsilon_against_colluding": {"2": None}},
+            "2 sites that pool what they know: no",
+        ),
     ],
 )
 def test_privacy_in_plain_words(said, expected):
@@ -226,9 +273,24 @@ def test_the_epsilon_curve_says_what_it_shows():
     assert again == shown
 
 
+def test_the_bench_feeds_the_curve():
+    def figure(mean, sd):
+        return {"accuracy": {"mean": mean, "sd": sd}}
+
+    table = {"real": figure(0.9, 0), "rule 0.5": figure(0.7, 0.02), "rule inf": figure(0.86, 0.01)}
+    found = curve(table)
+    assert found["rows"] == [
+        {"epsilon": "0.5", "name": "rule", "score": 0.7, "sd": 0.02},
+        {"epsilon": "inf", "name": "rule", "score": 0.86, "sd": 0.01},
+    ]
+    assert "rule: 0.700 at 0.5, 0.860 at inf" in epsilon_curve(**found).alt
+
+
 @pytest.fixture(scope="module")
 def pages(finished, tmp_path_factory):
-    plain = made_cohort(tmp_path_factory.mktemp("plain"), statement={"private": False})
+    plain = made_cohort(
+        tmp_path_factory.mktemp("plain"), statement={"private": False, "epsilon": np.inf}
+    )
     curve = {"rows": ROWS, "score": "TSTR accuracy", "real": 0.885, "majority": 0.51}
     (finished / "epsilon_curve.json").write_text(json.dumps(curve))
     with pytest.MonkeyPatch.context() as patch:

@@ -6,10 +6,14 @@ import anndata
 import numpy as np
 import pytest
 
+from cli.console import console
+from cli.summaries import summarise
 from common.errors import InputError, RunError
 from common.privacy import distributed_noise
 from common.privacy.composition import composed_epsilon
 from common.privacy.spends import GaussianSpend
+from common.synthesis.of_run import generator_of, schema_of
+from common.synthesis.pooled import mu_of_run, variance_of
 from common.synthesis.published import PublishedCohort
 from common.synthesis.registry import GENERATORS
 from tests.in_process import Stopped, stopping
@@ -18,6 +22,7 @@ from tests.small_cohorts import (
     OFF,
     cohort,
     cohorts,
+    config_of,
     pooled_state,
     published_state,
     synthesize,
@@ -39,14 +44,21 @@ def test_without_noise_the_state_is_that_of_the_pooled_records(tmp_path, n_sites
     same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **OFF))
 
 
+@pytest.mark.parametrize("unit", ["record", "donor"])
 @pytest.mark.parametrize("name", GENERATORS.names())
-def test_every_generator_is_fitted_as_pooled(tmp_path, name):
+def test_every_generator_is_fitted_as_pooled(tmp_path, name, unit):
     sites = cohorts(3)
-    settings = {**OFF, "generator": name}
+    settings = {**OFF, "generator": name, "privacy_unit": unit, "donor_key": "donor"}
     if name == "cvae":
         settings["generator_options"] = "steps = 3"
     synthesize(tmp_path / "out", sites, **settings)
     same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **settings))
+
+
+def test_the_rule_names_the_generator_of_a_run_that_names_none(tmp_path):
+    run = synthesize(tmp_path / "out", cohorts(2), generator="auto")
+    assert run["generator"] == run["privacy"]["generator"] == "gaussian"
+    assert PublishedCohort.load(tmp_path / "out/bundle").generator.name == "gaussian"
 
 
 def test_donors_are_whole_in_every_block(tmp_path, monkeypatch):
@@ -87,6 +99,18 @@ def test_the_sum_holds_the_sites_shares_and_nothing_else(tmp_path, monkeypatch):
     assert (np.abs(noise) > 0).any()
 
 
+@pytest.mark.parametrize("n_sites", [2, 5])
+def test_the_noise_is_a_trusted_centres_whatever_the_number_of_sites(tmp_path, n_sites):
+    run = synthesize(tmp_path / "out", cohorts(n_sites))
+    mu = mu_of_run(2.0, 1e-5)
+    schema = schema_of(config_of(), sorted(GENES), ["A", "B"])
+    for stage in generator_of(config_of(), schema).stages:
+        stated = run["privacy"]["stages"][stage.name]
+        assert stated["sigma"] ** 2 == pytest.approx(float(variance_of(stage, mu)), rel=1e-12)
+    assert run["privacy"]["epsilon_outsiders"] == pytest.approx(2.0, rel=1e-4)
+    assert run["privacy"]["epsilon_outsiders"] <= 2.0
+
+
 def test_the_statement_is_what_the_stages_compose_to(tmp_path):
     run = synthesize(tmp_path / "out", cohorts(4), noise_colluding=1)
     privacy = run["privacy"]
@@ -94,13 +118,13 @@ def test_the_statement_is_what_the_stages_compose_to(tmp_path):
     spends = [GaussianSpend(mu=stage["mu"]) for stage in privacy["stages"].values()]
     assert privacy["epsilon_outsiders"] == pytest.approx(composed_epsilon(spends, 1e-5), rel=1e-6)
     # Four shares where three suffice: outsiders meet more noise, one colluding site just enough.
-    against = privacy["epsilon_against_colluding"]
+    against = privacy["epsilon_colluding"]
     assert privacy["epsilon_outsiders"] < against["1"] <= 2.0 < against["2"] < against["3"]
     assert against["1"] == pytest.approx(2.0, rel=1e-4)
     assert any("which labels" in what for what in privacy["not_covered"])
     kept = anndata.read_h5ad(tmp_path / "out/synthetic.h5ad").uns["privacy"]
     assert float(kept["epsilon"]) == 2.0
-    assert float(kept["epsilon_colluding"]) == 2.0
+    assert kept["epsilon_colluding"]["1"] == against["1"]
     assert kept["stages"]["sums"]["l2"] == 4096
     public = synthesize(tmp_path / "public", cohorts(4), classes="A,B")
     assert public["privacy"]["not_covered"] == []
@@ -149,6 +173,27 @@ def test_more_is_sampled_for_free(tmp_path):
     card.write_text(card.read_text().replace('"epsilon": 2.0', '"epsilon": 1.0'))
     with pytest.raises(InputError, match="differs from its own hash"):
         PublishedCohort.load(out / "bundle")
+
+
+def test_what_is_said_in_the_end(tmp_path, capsys):
+    run = synthesize(tmp_path / "out", [*cohorts(2), cohort({"A": 9, "C": 9}, seed=7)])
+    capsys.readouterr()
+    summarise(run, tmp_path / "out", console())
+    said = capsys.readouterr().out
+    for part in (
+        "2 classes by tiny, from sums over 3 sites (8 genes)",
+        "privacy epsilon 2 at delta 1e-05, for a record more or less",
+        "against 1 colluding site: epsilon 2.",
+        "left out C: too few sites hold it",
+        "not covered which labels how many sites hold",
+        "synthetic.h5ad",
+    ):
+        assert part in said
+    off = synthesize(tmp_path / "off", cohorts(2), **OFF)
+    summarise(off, tmp_path / "off", console())
+    said = capsys.readouterr().out
+    assert "not covered anything: there is no noise" in said
+    assert "privacy" not in said
 
 
 def test_classes_of_label_and_covariates(tmp_path):

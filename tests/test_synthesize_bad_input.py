@@ -47,18 +47,29 @@ def test_other_tasks_know_nothing_of_epsilon():
         RunConfig.parse({"epsilon": 1.0}, where="test")
 
 
+def test_too_few_units_for_the_epsilon_are_said_before_any_is_spent(tmp_path):
+    match = r"epsilon = 2 for 60 expected-units of 2 classes: .*it takes epsilon.*nothing is spent"
+    with pytest.raises(ConfigError, match=match):
+        synthesize(tmp_path / "out", cohorts(3), expected_units=60)
+    log = lines(tmp_path / "out/sites/site-1/outbox.jsonl")
+    assert not any(line["phase"] == "noised_sums" for line in log)
+    run = synthesize(tmp_path / "more", cohorts(3), expected_units=6000)
+    assert run["usefulness"]["grade"] == "good"
+
+
 def test_an_unknown_generator_is_named(tmp_path):
     with pytest.raises(ConfigError, match="unknown generator 'tinny': did you mean 'tiny'"):
         synthesize(tmp_path / "out", cohorts(2), generator="tinny")
 
 
-def test_a_value_that_is_none_is_named_at_its_site(tmp_path):
+def test_a_value_that_is_none_is_named_before_any_site_pays(tmp_path):
     sites = cohorts(3)
     sites[1].X[3, 2] = np.nan
-    match = r"site-2\.h5ad.*1 NaN or infinite value\(s\).*the first at .*G2"
-    with pytest.raises(Exception, match=match) as caught:
+    match = r"phase describe.*site-2.*1 NaN or infinite value\(s\).*the first at .*G2"
+    with pytest.raises(SiteFailure, match=match):
         synthesize(tmp_path / "out", sites)
-    assert isinstance(caught.value, SiteFailure) or "void" in str(caught.value)
+    for number in (1, 3):
+        assert not (tmp_path / f"out/sites/site-{number}/privacy_budget.json").exists()
 
 
 def test_values_outside_the_bounds_are_clipped_and_counted_at_the_site_alone(tmp_path):

@@ -9,8 +9,9 @@ from common.errors import ConfigError, PolicyError, SecureSumError, SiteFailure
 from common.policy import SitePolicy
 from common.privacy import distributed_noise
 from common.privacy.site_budget import SiteBudget
+from server.checkpoint import Checkpoint
 from server.noised_stages import NoisedStages
-from tests.in_process import run_in_process
+from tests.in_process import Stopped, run_in_process, stopping
 from tests.real_sites import policy_file
 from tests.small_cohorts import TINY, cohorts, config_of, synthesize
 from tests.small_sites import lines, run_json, write_sites
@@ -102,6 +103,34 @@ def test_what_the_rules_allow(tmp_path):
     run(tmp_path / "off", free, noise="off", epsilon=0.0)
     assert spent(tmp_path / "free", 1) == 0
     assert noised_lines(tmp_path / "free/at-1")[0]["noise"] == "off"
+
+
+@pytest.mark.parametrize(("asked", "fits"), [(False, True), (True, False)])
+def test_a_stopped_run_pays_for_what_is_left_of_it(tmp_path, monkeypatch, asked, fits):
+    """Of a budget for one run: what was asked for and never opened is paid twice, or refused."""
+    configs, out = real_sites(tmp_path), tmp_path / "out"
+    with monkeypatch.context() as patched:
+        if asked:
+            stop = {"tamper": stopping("noised_sums", times=4)}
+        else:
+            stop = {}
+            save = Checkpoint.save
+
+            def last(checkpoint, name, *values):
+                save(checkpoint, name, *values)
+                if name == "released":
+                    raise Stopped
+
+            patched.setattr(Checkpoint, "save", last)
+        with pytest.raises(Stopped):
+            run(out, configs, **stop)
+    if fits:
+        assert run(out, configs, resume=True, run_id=8)["status"] == "finished"
+        assert spent(tmp_path, 1) == pytest.approx(2.0, rel=1e-4)
+    else:
+        with pytest.raises(SecureSumError, match=r"void.*policy rule privacy budget"):
+            run(out, configs, resume=True, run_id=8)
+    assert spent(tmp_path, 1) <= 2
 
 
 def test_public_classes_need_no_holders(tmp_path):

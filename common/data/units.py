@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BETWEEN = "|"
+# R's word, too: many donors would be one.
+NO_DONOR = {*MISSING, "na", "n/a"}
 
 
 def donors_of(obs: "pd.DataFrame", key: str) -> np.ndarray:
@@ -23,7 +25,7 @@ def donors_of(obs: "pd.DataFrame", key: str) -> np.ndarray:
     """
     values = column(obs, key, setting="donor-key")
     words = values.astype(str).str.strip().str.casefold()
-    missing = values.isna().to_numpy() | words.isin(MISSING).to_numpy()
+    missing = values.isna().to_numpy() | words.isin(NO_DONOR).to_numpy()
     if missing.any():
         first = str(obs.index[int(missing.argmax())])
         raise InputError(
@@ -52,7 +54,8 @@ def with_covariates(labels: np.ndarray, obs: "pd.DataFrame", keys: str) -> np.nd
     parts = [labels]
     for key in names:
         values = column(obs, key, setting="covariate-keys")
-        kept = ~values.isna().to_numpy()
+        words = values.astype(str).str.strip().str.casefold()
+        kept = ~(values.isna() | words.isin(MISSING)).to_numpy()
         texts = [str(value) if there else None for value, there in zip(values, kept, strict=True)]
         parts.append(np.array(texts, dtype=object))
     taken = sorted({text for part in parts for text in part if text and BETWEEN in text})

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from common.synthesis.options import Options
 
-STAGES = ("coarse", "center", "classes", "subspace", "scatter")
+STAGES = ("coarse", "center", "classes", "again", "scatter")
 
 
 class GaussianOptions(Options):
@@ -14,7 +14,7 @@ class GaussianOptions(Options):
 
     Parameters
     ----------
-    coarse_share, center_share, classes_share, subspace_share, scatter_share
+    coarse_share, center_share, classes_share, again_share, scatter_share
         Of mu^2; at most 1 together. Without a scatter genes are independent within a class.
     coarse_clip
         Radius of the first ball over the half width of the bounds times sqrt(n_genes).
@@ -33,15 +33,14 @@ class GaussianOptions(Options):
     coarse_share: float = Field(0.1, gt=0, lt=1)
     center_share: float = Field(0.2, gt=0, lt=1)
     classes_share: float = Field(0.4, gt=0, lt=1)
-    subspace_share: float = Field(0.0, ge=0, lt=1)
+    again_share: float = Field(0.0, ge=0, lt=1)
     scatter_share: float = Field(0.3, ge=0, lt=1)
     coarse_clip: float = Field(0.3, gt=0, le=1)
     spread: float = Field(0.05, gt=0, le=1)
     clip: float = Field(1.0, gt=0, le=10)
     count_weight: float = Field(0.7, gt=0, le=10)
     absolute_weight: float = Field(0.5, gt=0, le=10)
-    subspace_spread: float = Field(2.0, gt=0, le=100)
-    gene_power: float = Field(0.0, ge=0, le=4)
+    kept: float = Field(0.5, gt=0, le=100)
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "GaussianOptions":

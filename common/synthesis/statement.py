@@ -38,7 +38,6 @@ def privacy_statement(
     against = {
         str(t): _epsilon(config, releases, t) for t in range(1, min(MOST_COLLUDING, fewest - 1) + 1)
     }
-    stated = {"epsilon_colluding": config.stated_epsilon} if config.noise_colluding else {}
     return {
         "private": private,
         "epsilon": config.stated_epsilon,
@@ -54,9 +53,8 @@ def privacy_statement(
         "n_sites": releases[0][2],
         "lost": config.noise_lost,
         "colluding": config.noise_colluding,
-        **stated,
         "epsilon_outsiders": _epsilon(config, releases, 0),
-        "epsilon_against_colluding": against,
+        "epsilon_colluding": against,
         "stages": {stage.name: _stage(stage, *rest) for stage, *rest in releases},
         "public": list(PUBLIC),
         "not_covered": _not_covered(config),

@@ -12,7 +12,8 @@ RUN_PAGE = """
 <h1>{{ title }} <span class="state {{ tone }}">{{ run.status }}</span></h1>
 <p class="soft">Task <code>{{ run.task }}</code>, {% if run.task == "classify" %}classifier
 <code>{{ run.config.classifier }}</code>{% elif synthesis %}generator
-<code>{{ run.config.generator }}</code>{% else %}preset <code>{{ run.config.preset }}</code>
+<code>{{ run.generator or run.config.generator }}</code>{% else %}preset
+<code>{{ run.config.preset }}</code>
 {%- endif %}.
 Started {{ run.started|moment }}
 {%- if run.ended %}, {{ "failed" if failed else "done" }} after {{ took|duration }}{% endif %}.

@@ -120,6 +120,8 @@ the cohort from another? Intervals at 95 %.</p>
 <span class="small soft">{{ one.low|score2 }} to {{ one.high|score2 }}</span></td>{% endfor %}</tr>
 {% endfor %}</tbody>
 </table></div>
+{% if audit.not_traced %}<p class="small soft">The attack that knows the generator and its noisy
+sums was not made: {{ audit.not_traced }}.</p>{% endif %}
 <ul>
 <li>Distance to the closest synthetic record, median: {{ audit.closest.train|score }} from records
 of the cohort, {{ audit.closest.held_out|score }} from held-out ones; ratio

@@ -20,6 +20,7 @@ from common.synthesis.generator import Generator, State
 from common.synthesis.of_run import generator_of, require_generator, schema_of
 from common.synthesis.published import counts_of, publish
 from common.synthesis.statement import as_json, privacy_statement
+from common.synthesis.usefulness import usefulness
 from server import preparation
 from server.energy import sum_of_sites
 from server.federation import Federation
@@ -55,6 +56,11 @@ class Synthesize:
 
     def __post_init__(self) -> None:
         require_generator(self.config)
+        if self.config.private and self.config.secure_sum == "off":
+            logger.warning(
+                "secure-sum = off: the coordinator sees each site's vector with one share of the "
+                "noise, which is too little; epsilon holds for the cohort alone"
+            )
         self.listed = _listed_genes(self.config)
         self.session = Session(self.federation, self.config, self.run_id)
         self.reached = self.folder.checkpoint
@@ -110,8 +116,27 @@ class Synthesize:
         return shared
 
     def generator(self, genes: tuple[str, ...], classes: tuple[str, ...]) -> Generator:
-        """The run's generator for these genes and classes."""
-        made = generator_of(self.config, schema_of(self.config, genes, classes))
+        """The run's generator for these genes and classes.
+
+        Raises
+        ------
+        ConfigError
+            So few units as are expected give nothing of use at this epsilon.
+        """
+        config = self.config
+        if config.expected_units:
+            told = usefulness(
+                config.expected_units, len(classes), config.stated_epsilon, config.delta
+            )
+            self.folder.note(usefulness={"grade": told.grade, "why": str(told)})
+            if told.grade == "none":
+                raise ConfigError(
+                    f"epsilon = {config.epsilon:g} for {config.expected_units} expected-units of "
+                    f"{len(classes)} classes: {told}; nothing is spent (leave expected-units out "
+                    "to make the cohort all the same)"
+                )
+            logger.info("%s", told)
+        made = generator_of(config, schema_of(config, genes, classes))
         self.folder.note(generator=made.name, options=dict(made.options), n_rounds=len(made.stages))
         return made
 

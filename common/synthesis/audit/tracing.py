@@ -3,14 +3,18 @@
 It holds for every generator, since it asks the generator itself what a unit adds to each sum.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from common.synthesis.audit.spread import Spread
 from common.synthesis.audit.units import each_unit, halves
 from common.synthesis.audit.watched import Release
 from common.synthesis.generator import Generator
 from common.synthesis.records import Records
+
+# Units at once: half a million values each.
+_BLOCK = 16
 
 
 def tracing_scores(
@@ -19,14 +23,15 @@ def tracing_scores(
     members: Records,
     others: Records,
     *,
+    whole: bool = True,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-likelihood ratio of all released sums, with the unit in them against without.
 
-    With s what the unit adds, T the sum, n units in it, m and v mean and variance of what units of
-    the population add, w the noise's variance: sum over values of
-    ((s - m) (T - n m) - (s - m)^2 / 2) / (w + n v (1 + n / k)). The attacker knows n, and m and v
-    from half of the other units, k of them; those judged are never in the half that judges them.
+    With s what the unit adds, T the sum, n units in it, m and C mean and covariance of what units
+    of the population add, w the noise's variance: s' V^-1 (T - n m - s / 2), s less m and
+    V = w + n C (1 + n / k). The attacker knows n, and m and C from half of the other units, k of
+    them; those judged are never in the half that judges them.
 
     Parameters
     ----------
@@ -35,7 +40,10 @@ def tracing_scores(
     releases
         What it was given, see :class:`~common.synthesis.audit.watched.Watched`.
     members, others
-        All units in the sums, and units of the same population that are not; four at least.
+        Units in the sums, and units of the same population that are not; four at least.
+    whole
+        ``members`` are all that are in the sums; else how many there are is told from each sum, by
+        least squares.
     seed
         Of the halves.
 
@@ -59,32 +67,18 @@ def tracing_scores(
 
         for half in (0, 1):
             reference = [unit for unit, h in zip(outside, half_outside, strict=True) if h != half]
-            mean, variance = _moments(map(added, reference))
-            gap = release.total - len(inside) * mean
-            spread = len(inside) * (1 + len(inside) / len(reference)) * variance
-            # A grid step's worth: with neither noise nor spread a value would decide alone.
-            weight = 1 / (release.noise_sd**2 + spread + 1)
+            spread = Spread.of(map(added, reference))
+            w = release.noise_sd**2
+            n = len(inside) if whole else spread.n_in(release.total, w)
+            inverse = spread.inverse(w, n * (1 + n / len(reference)))
+            pull = inverse.times((release.total - n * spread.mean)[None])[0]
             for found, units, of in (
                 (scores[0], inside, half_inside),
                 (scores[1], outside, half_outside),
             ):
-                for at in np.flatnonzero(of == half):
-                    shift = added(units[at]) - mean
-                    found[at] += (weight * shift * (gap - shift / 2)).sum()
+                judged = np.flatnonzero(of == half)
+                for first in range(0, len(judged), _BLOCK):
+                    some = judged[first : first + _BLOCK]
+                    s = np.stack([added(units[at]) for at in some]) - spread.mean
+                    found[some] += s @ pull - inverse.squares(s) / 2
     return scores
-
-
-def _moments(added: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each value; a variance is drawn to the mean one by one unit's worth.
-
-    A value that no unit of a small reference has would otherwise decide alone. One after the other
-    (Welford 1962): a generator may have half a million values.
-    """
-    mean, squares, n = 0.0, 0.0, 0
-    for one in added:
-        n += 1
-        step = one - mean
-        mean = mean + step / n
-        squares = squares + step * (one - mean)
-    variance = squares / max(n - 1, 1)
-    return mean, (n * variance + variance.mean()) / (n + 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from common.synthesis import scatter, told_subspace
+from common.synthesis import scatter
 from common.synthesis.class_prior import Noisy, class_deviations
 from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, pairs_of
 from common.synthesis.gaussian_options import GaussianOptions
@@ -66,8 +66,8 @@ class Gaussian(Generator):
             "center": (2 * d + 1, STEPS),
             "classes": (k * (d + 1), STEPS),
         }
-        if self.settings.subspace_share:
-            sizes["subspace"] = (told_subspace.n_sums(k, k - 1), STEPS)
+        if self.settings.again_share:
+            sizes["again"] = (k * (d + 1), STEPS)
         if self.settings.scatter_share:
             sizes["scatter"] = (scatter.n_products(d) + d + 1, math.hypot(scatter.L2, STEPS))
         return tuple(
@@ -92,12 +92,11 @@ class Gaussian(Generator):
             rows = with_constant(pairs.unit_means(away), radius)
             absolute = self.settings.absolute_weight * pairs.unit_means(np.abs(away))
             return Rows(np.hstack([absolute, rows]), nothing).sums(pairs, radius, k)
-        if stage.name == "classes":
-            rows = pairs.means((scaled - state["center"]) * self._weights(state))
+        if stage.name in ("classes", "again"):
+            first = stage.name == "classes"
+            about = state["center"] if first else state["means"][pairs.classes]
+            rows = pairs.means((scaled - about) * state["genes"])
             return Rows(np.zeros((n, 0)), with_constant(rows, radius)).sums(pairs, radius, k)
-        if stage.name == "subspace":
-            z = (scaled - state["center"]) / state["sd"]
-            return told_subspace.sums(z, state["directions"], pairs, radius, k)
         away = (scaled - state["means"][pairs.classes]) / state["sd"]
         absolute = with_constant(pairs.unit_means(np.abs(away)), radius)
         own = Rows(absolute, nothing).sums(pairs, radius, k)
@@ -116,11 +115,8 @@ class Gaussian(Generator):
             return state | {"center": center, "center_error": np.array(error)}
         if stage.name == "center":
             return state | self._centered(total, noise_sd, unit, state)
-        if stage.name == "classes":
+        if stage.name in ("classes", "again"):
             return state | self._classes(total, noise_sd, unit, state)
-        if stage.name == "subspace":
-            radius = self._radius(stage, state)
-            return state | self._told(total, noise_sd, radius, state)
         return state | self._scatter(total, noise_sd, unit, state)
 
     def sample(
@@ -138,17 +134,11 @@ class Gaussian(Generator):
             return self.settings.coarse_clip * width / 2 * math.sqrt(d)
         if stage.name == "center":
             squares = d * ((self.settings.spread * width) ** 2 + float(state["center_error"]))
-        elif stage.name == "classes":
-            squares = ((state["sd"] ** 2 + state["center_error"]) * self._weights(state) ** 2).sum()
-        elif stage.name == "subspace":
-            squares = float(state["along"])
+        elif stage.name in ("classes", "again"):
+            squares = ((state["sd"] ** 2 + state["center_error"]) * state["genes"] ** 2).sum()
         else:
             squares = d
         return self.settings.clip * math.sqrt(squares)
-
-    def _weights(self, state: State) -> np.ndarray:
-        """Of genes in the classes' deviations: public powers of what was released."""
-        return (state["sd"] / state["sd"].mean()) ** self.settings.gene_power
 
     def _weight(self, constants: np.ndarray, noise_sd: float) -> np.ndarray:
         """Units that count in a mean: where noise hides them, as many as it might."""
@@ -170,57 +160,49 @@ class Gaussian(Generator):
         error = (noise_sd * unit / weight) ** 2
         away = total[d:-1] * unit / weight
         part = unit / weight / self.settings.absolute_weight
-        absolute, _ = shrunk_to_mean(total[:d] * part, (noise_sd * part) ** 2)
+        absolute, noise = total[:d] * part, (noise_sd * part) ** 2
         center = np.clip(state["center"] + away, self.low, self.high)
-        # Deviations were from the coarse mean, whose own error is seen by now, less this one's.
-        variance = _at_least((SD_OF_ABSOLUTE * absolute) ** 2 - away**2 + error)
-        return {"center": center, "center_error": np.array(error), "sd": np.sqrt(variance)}
+        # Deviations were from the coarse mean: its own error is seen by now, less this one's. Each
+        # square has the noise's variance in it.
+        c = SD_OF_ABSOLUTE**2
+        variance = c * (absolute**2 - noise) - (away**2 - error)
+        unsure = 2 * c**2 * (2 * absolute**2 * noise) + 4 * away**2 * error
+        variance, _ = shrunk_to_mean(variance, float(unsure.mean()))
+        variance = _at_least(variance)
+        return {"center": center, "center_error": np.array(error), "variance": variance, "sd": np.sqrt(variance), "genes": np.ones(d)}
 
     def _classes(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
         k = self.schema.n_classes
         sums = total.reshape(k, -1)
         # Two noisy numbers of records: by the constants here and by the counts released before.
-        here, clipped = weights_of(sums[:, -1]), 1.0
+        here = weights_of(sums[:, -1])
         clipped = max(here.sum(), 1e-9) / state["class_units"].sum()
         sd = np.array([float(weights_of(noise_sd)), float(state["class_units_sd"]) * clipped])
         trust = sd[1] ** 2 / (sd**2).sum() if noise_sd else 1.0
         both = trust * here + (1 - trust) * clipped * state["class_units"]
         weight = np.maximum(both, max(0.5 * sd.min(), 1e-9))[:, None]
-        genes = self._weights(state)
-        seen = Noisy(
-            sums[:, :-1] * unit / (weight * genes),
-            np.broadcast_to((noise_sd * unit / (weight * genes)) ** 2, (k, len(genes))),
-            float(state["center_error"]),
-            weight[:, 0] / weight.sum(),
-        )
-        away = class_deviations(seen, state["sd"] ** 2)
-        middle = seen.shares @ away
-        between = seen.shares @ (away - middle) ** 2
-        sds = np.sqrt(_at_least(state["sd"] ** 2 - between))
-        middle = seen.shares @ away
-        apart = (away - middle) / sds
-        along = told_subspace.directions(apart, seen.shares, k - 1)
-        wide = (k - 1) * self.settings.subspace_spread**2
+        genes = state["genes"]
+        y = sums[:, :-1] * unit / (weight * genes)
+        noise = np.broadcast_to((noise_sd * unit / (weight * genes)) ** 2, y.shape)
+        if "y" in state:
+            # About the means of the first time; by their noise the two are weighted.
+            y = y + state["means"] - state["center"]
+            part = state["y_noise"] / (state["y_noise"] + noise) if noise_sd else 1.0
+            y, noise = part * y + (1 - part) * state["y"], part * noise
+        seen = Noisy(y, noise, float(state["center_error"]), weight[:, 0] / weight.sum())
+        away = class_deviations(seen, state["variance"])
+        apart = seen.shares @ (away - seen.shares @ away) ** 2
+        kept = np.sqrt(apart / max(apart.mean(), 1e-300) + self.settings.kept)
         return {
-            "center": state["center"] + middle,
-            "directions": along,
-            "along": np.array(wide + seen.shares @ ((apart @ along) ** 2).sum(axis=1)),
+            "y": y,
+            "y_noise": noise,
+            "genes": kept / kept.mean(),
             "means": np.clip(state["center"] + away, self.low, self.high),
-            "sd": sds,
+            "sd": np.sqrt(_at_least(state["variance"] - apart)),
             "class_units": weight[:, 0] / clipped,
+            "class_units_sd": sd.min() / clipped,
             "loadings": np.zeros((len(genes), 0)),
         }
-
-    def _told(self, total: np.ndarray, noise_sd: float, radius: float, state: State) -> State:
-        k, v = self.schema.n_classes, state["directions"]
-        told = told_subspace.told(total, noise_sd, radius, k, k - 1)
-        away = told.means - (state["means"] - state["center"]) / state["sd"] @ v
-        power = (away**2).mean(axis=1)
-        kept = np.maximum(power - told.noise, 0) / np.maximum(power, 1e-300)
-        means = state["means"] + (kept[:, None] * away) @ v.T * state["sd"]
-        values, vectors = np.linalg.eigh(told.covariance - np.eye(k - 1))
-        more = v @ (vectors * np.sqrt(np.maximum(values, 0)))
-        return {"means": np.clip(means, self.low, self.high), "loadings": capped(more)}
 
     def _scatter(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
         d = self.schema.n_genes
