@@ -24,6 +24,8 @@ def require_ready(site: Site) -> None:
         The unit is a donor and nothing names them.
     BudgetError
         The run would cost more than is left.
+    CountsError
+        A value anywhere in the file is not what it must be.
     """
     config = site.config
     if config.privacy_unit == "donor" and not site.node.donor_key:
@@ -35,6 +37,9 @@ def require_ready(site: Site) -> None:
     # What is left of a run that stopped costs less than all of it; each of it is paid in its turn.
     if config.private and not config.resume:
         budget_of(site).require_room([whole_spend(config)])
+    # Found later, a NaN would void a release that all other sites have paid for.
+    for _ in site.file.iter_counts():
+        pass
 
 
 def budget_of(site: Site) -> SiteBudget:

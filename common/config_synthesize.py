@@ -58,7 +58,10 @@ class SynthesizeSettings(Settings):
         "epsilon is refused before anything is spent; 0 = not told",
     )
     samples_per_class: int = Field(
-        0, ge=0, description="synthetic records of each class; 0 = as many as the noisy counts say"
+        0,
+        ge=0,
+        description="synthetic records of each class; 0 = as many as it has units (records or "
+        "donors) by the noisy counts",
     )
     noise_lost: int = Field(
         0, ge=0, description="sites that may be lost in a sum whose noise still suffices"

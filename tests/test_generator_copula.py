@@ -79,15 +79,16 @@ def test_without_noise_counts_keep_means_zeros_and_correlations(unit, marginal):
     generator = copula(unit, True, epsilon=math.inf, marginal=marginal)
     records = cohort(generator.schema, 700)
     _, values, classes = sampled(generator, records, [3000, 3000, 3000])
+    off, differ, found = ~np.eye(6, dtype=bool), [], []
     for c in range(3):
         real, made = records.values[records.classes == c], values[classes == c]
         log_real, log_made = np.log1p(real), np.log1p(made)
         np.testing.assert_allclose(log_made.mean(axis=0), log_real.mean(axis=0), atol=0.08)
         np.testing.assert_allclose((made == 0).mean(axis=0), (real == 0).mean(axis=0), atol=0.08)
-        off = ~np.eye(6, dtype=bool)
-        differ = np.abs(np.corrcoef(log_made.T) - np.corrcoef(log_real.T))[off]
-        assert differ.mean() < 0.08
-        assert np.corrcoef(log_real.T)[off].mean() > 0.2
+        found.append(np.corrcoef(log_real.T)[off])
+        differ.append(np.abs(np.corrcoef(log_made.T)[off] - found[-1]))
+    # Independent genes would differ by all that is found.
+    assert np.mean(differ) < 0.4 * np.mean(found)
 
 
 def test_negative_binomials_have_the_moments_asked_for():
@@ -121,8 +122,8 @@ def test_correlations_are_released_where_they_pay_by_public_settings_alone():
         generator = GENERATORS.get("copula")(schema(unit), epsilon, 1e-5, options)
         return [stage.name for stage in generator.stages]
 
-    assert "copula" not in names(1.0)
-    assert "copula" in names(2.0)
+    assert "copula" not in names(2.0)
+    assert "copula" in names(4.0)
     assert "copula" not in names(10.0, "donor")
     assert "copula" not in names(10.0, rank=0)
     assert "copula" in names(1.0, **{"copula-share": 0.2})
@@ -138,8 +139,7 @@ def test_bad_input_is_refused():
         generator.statistics(generator.stages[0], bad, {})
     with pytest.raises(ConfigError, match="zinb is for counts"):
         copula(marginal="zinb")
-    with pytest.raises(ConfigError, match="did you mean rank"):
-        pass_unknown = {"rnak": 3}
-        copula(**pass_unknown)
+    with pytest.raises(ConfigError, match="did you mean 'rank'"):
+        copula(rnak=3)
     with pytest.raises(ConfigError, match="too many to sum"):
         GENERATORS.get("copula")(schema(n_genes=4001), 4.0, 1e-5, {})

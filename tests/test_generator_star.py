@@ -49,7 +49,9 @@ def test_no_unit_changes_a_statistic_by_more_than_its_sensitivity(unit, counts, 
 
 def test_a_record_adds_one_to_one_bin_of_each_gene_in_its_class():
     generator = star()
-    (stage, state), *_ = [s for s in states(generator, cohort(schema(), 20)) if s[0].name == "table"]
+    (stage, state), *_ = [
+        s for s in states(generator, cohort(schema(), 20)) if s[0].name == "table"
+    ]
     one = Records(np.full((1, 6), 9.0), np.array([1]), np.array([0]))
     table = generator.statistics(stage, one, state).reshape(3, 4, 6)
     assert stage.l2 == math.sqrt(6)

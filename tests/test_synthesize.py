@@ -12,6 +12,8 @@ from common.errors import InputError, RunError
 from common.privacy import distributed_noise
 from common.privacy.composition import composed_epsilon
 from common.privacy.spends import GaussianSpend
+from common.synthesis.of_run import generator_of, schema_of
+from common.synthesis.pooled import mu_of_run, variance_of
 from common.synthesis.published import PublishedCohort
 from common.synthesis.registry import GENERATORS
 from tests.in_process import Stopped, stopping
@@ -20,6 +22,7 @@ from tests.small_cohorts import (
     OFF,
     cohort,
     cohorts,
+    config_of,
     pooled_state,
     published_state,
     synthesize,
@@ -94,6 +97,18 @@ def test_the_sum_holds_the_sites_shares_and_nothing_else(tmp_path, monkeypatch):
     without = pooled_state(sites, ["A", "B"], **OFF)
     np.testing.assert_array_equal(state["total"], without["total"] + noise)
     assert (np.abs(noise) > 0).any()
+
+
+@pytest.mark.parametrize("n_sites", [2, 5])
+def test_the_noise_is_a_trusted_centres_whatever_the_number_of_sites(tmp_path, n_sites):
+    run = synthesize(tmp_path / "out", cohorts(n_sites))
+    mu = mu_of_run(2.0, 1e-5)
+    schema = schema_of(config_of(), sorted(GENES), ["A", "B"])
+    for stage in generator_of(config_of(), schema).stages:
+        stated = run["privacy"]["stages"][stage.name]
+        assert stated["sigma"] ** 2 == pytest.approx(float(variance_of(stage, mu)), rel=1e-12)
+    assert run["privacy"]["epsilon_outsiders"] == pytest.approx(2.0, rel=1e-4)
+    assert run["privacy"]["epsilon_outsiders"] <= 2.0
 
 
 def test_the_statement_is_what_the_stages_compose_to(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.synthesis.class_prior import Noisy, class_deviations
 from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, whole_in_ball
 from common.synthesis.generator import Stage, State
 from common.synthesis.location import Location
@@ -41,13 +42,19 @@ class ClassMeans:
         return pairs.by_class(whole, self.schema.n_classes).ravel()
 
     def take(self, total: np.ndarray, noise_sd: float, state: State) -> State:
-        """``means`` (n_classes, n_genes) on the scale."""
+        """``means`` (n_classes, n_genes) on the scale, and the noisy ``class_away`` they are of."""
         unit = self._radius(state) / STEPS
         units = state["class_units"][:, None]
         away = total.reshape(self.schema.n_classes, -1) * unit / units
         error = (noise_sd * unit / units) ** 2
-        power = (away**2).mean(axis=1, keepdims=True)
-        # Empirical Bayes: deviations of variance power - error were seen with noise of `error`.
-        kept = np.maximum(power - error, 0) / np.maximum(power, 1e-300) if noise_sd else 1.0
+        state = state | {"class_away": away, "class_error": error}
+        return self.shrunk(state, np.ones(self.schema.n_genes))
+
+    def shrunk(self, state: State, variance: np.ndarray) -> State:
+        """``means`` as all classes and genes, with so much ``variance`` each, make them likely."""
+        away, units = state["class_away"], state["class_units"]
+        error = np.broadcast_to(state["class_error"], away.shape)
+        seen = Noisy(away, error, float(state["center_error"]), units / units.sum())
         low, high = bounds(self.schema)
-        return state | {"means": np.clip(state["center"] + kept * away, low, high)}
+        means = state["center"] + class_deviations(seen, variance)
+        return state | {"means": np.clip(means, low, high)}

@@ -34,12 +34,15 @@ class ClassTable:
         Of each gene.
     clip
         Public; of the largest possible radius, for raw counts only.
+    shrink
+        Public; 0 ... 1 of the way to all classes' shares where noise explains the distance.
     """
 
     schema: Schema
     share: float
     n_bins: int
     clip: float
+    shrink: float
 
     @property
     def _in_counts(self) -> bool:
@@ -110,10 +113,10 @@ class ClassTable:
         # Of all classes together, shrunk towards the mean over genes.
         everyone = _centred(counts.sum(axis=0) / units.sum())
         together = _shrunk(everyone, everyone.mean(axis=0), error * len(units) / units.sum() ** 2)
-        table = [
-            on_simplex(_shrunk(_centred(own), together, error / n**2))
-            for own, n in zip(shares, units, strict=True)
-        ]
+        table = []
+        for own, n in zip(_centred(shares), units, strict=True):
+            shrunk = _shrunk(own, together, error / n**2)
+            table.append(on_simplex(own + self.shrink * (shrunk - own)))
         return state | {"table": np.stack(table), "class_units": units}
 
     def _better_units(

@@ -4,7 +4,8 @@ Three releases, each of one vector y_u a unit: its record on the scale of
 :mod:`common.synthesis.scale`; for a donor the mean over classes of the means of their cells.
 
 - ``coarse``: y_u minus the middle of the public bounds, clipped to an L2 ball of ``coarse-clip``
-  times the bounds' half width times sqrt(n_genes). Sensitivity STEPS grid steps.
+  times the bounds' half width times sqrt(n_genes); of raw counts, which are mostly zero, y_u minus
+  the lower bound and ``coarse-clip`` times sqrt(n_genes). Sensitivity STEPS grid steps.
 - ``norms``: one histogram over units of the distance of their records from that mean, per gene
   (root mean square). One unit counts once: sensitivity 1. It pays for the radius of all later
   clipping; with the public option ``clip`` the radius costs nothing.
@@ -22,13 +23,14 @@ from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, whole_in_ba
 from common.synthesis.generator import Stage, State
 from common.synthesis.scale import bounds, to_scale
 from common.synthesis.schema import Schema
+from common.synthesis.shrinkage import spread_beyond
 
 # Root mean squares: quarter octaves from 2^-6 to 2^6.
 EDGES = 2.0 ** np.arange(-6, 6.25, 0.25)
 # Of units whose vector is not clipped: norms of long vectors are alike, few are clipped by much.
 QUANTILE, NOISELESS_QUANTILE = 0.6, 1.0
-# Below that many standard deviations of noise a histogram's total tells nothing.
-LEAST_TOTAL = 3.0
+# A bin with fewer units than that many standard deviations of noise may be noise alone.
+SEEN = 3.5
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,21 @@ class Location:
         if stage.name == "norms":
             rms = self._quantile(total, noise_sd)
             # What the coarse mean's error adds to a distance is known and will be gone.
-            own = max(rms**2 - float(state["center_error"]), rms**2 / 16)
+            own = max(rms**2 - float(state["center_error"]), rms**2 / 16) if rms else self.usual**2
             return state | {"own_rms": np.array(math.sqrt(own))}
         center, radius = self._ball(stage, state)
         unit = radius / STEPS / float(state["n_units"])
         found, error = total * unit, (noise_sd * unit) ** 2
         if stage.name == "coarse":
-            # Shrunk towards the mean over genes as far as noise explains their spread.
-            middle, spread = found.mean(), found.var()
-            kept = max(spread - error, 0) / spread if spread else 1.0
-            found, error = middle + kept * (found - middle), kept * error
-            own = self.clip or self.usual
-            state = state | {"own_rms": np.array(own)}
+            # Shrunk towards the mean over genes as far as noise explains their spread; genes differ
+            # by something, though noise may hide it.
+            middle, prior = found.mean(), max(spread_beyond(found, error), (self.usual / 2) ** 2)
+            state = state | {"own_rms": np.array(self.clip or self.usual)}
+        else:
+            # Shrunk towards the coarse mean, whose error is known.
+            middle, prior = 0.0, float(state["center_error"])
+        kept = prior / (prior + error) if error else 1.0
+        found, error = middle + kept * (found - middle), kept * error
         low, high = bounds(self.schema)
         return state | {
             "center": np.clip(center + found, low, high),
@@ -114,16 +119,15 @@ class Location:
         if stage.name == "location":
             return state["center"], self.radius(state)
         low, high = bounds(self.schema)
-        center = np.full(self.schema.n_genes, (low + high) / 2)
-        return center, self.coarse_clip * (high - low) / 2 * math.sqrt(self.schema.n_genes)
+        middle, width = (low, 1.0) if self.schema.counts else ((low + high) / 2, (high - low) / 2)
+        center = np.full(self.schema.n_genes, middle)
+        return center, self.coarse_clip * width * math.sqrt(self.schema.n_genes)
 
     def _quantile(self, histogram: np.ndarray, noise_sd: float) -> float:
-        if noise_sd and histogram.sum() < LEAST_TOTAL * noise_sd * math.sqrt(len(histogram)):
-            return self.usual
-        # Bins that noise alone may fill would move the quantile to the grid's ends.
-        above = np.where(histogram > 2 * noise_sd, histogram, 0)
+        """Of the distances; 0 if noise hides them."""
+        above = np.where(histogram > SEEN * noise_sd, histogram, 0)
         if not above.any():
-            return self.usual
+            return 0.0
         wanted = QUANTILE if noise_sd else NOISELESS_QUANTILE
         place = np.searchsorted(np.cumsum(above), wanted * above.sum() * (1 - 1e-12))
         return float(EDGES[place])

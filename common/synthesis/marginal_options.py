@@ -18,7 +18,7 @@ class MarginalOptions(Options):
         Radius of the ball around the center; 0: found by the release ``norms``.
     usual
         Radius where noise hides the norms, and standard deviation of a donor's cells; 0: 1 of log
-        values, 0.4 of counts.
+        values, 0.3 of counts.
     coarse_clip
         Radius of the coarse ball, of the half width of the bounds.
     """
@@ -26,4 +26,4 @@ class MarginalOptions(Options):
     marginal: Literal["nb", "zinb"] = "nb"
     clip: float = Field(0.0, ge=0)
     usual: float = Field(0.0, ge=0)
-    coarse_clip: float = Field(0.6, gt=0)
+    coarse_clip: float = Field(0.3, gt=0)

@@ -15,7 +15,7 @@ from common.synthesis.generator import Stage, State
 from common.synthesis.location import Location
 from common.synthesis.marginal_options import MarginalOptions
 from common.synthesis.negative_binomial import Counts, fitted
-from common.synthesis.normal_scores import CountMarginals, GaussianMarginals, Marginals
+from common.synthesis.normal_scores import CLIP, CountMarginals, GaussianMarginals, Marginals
 from common.synthesis.schema import Schema
 from common.synthesis.score_length import score_length
 from common.synthesis.spread import Spread
@@ -48,14 +48,14 @@ class MarginalReleases:
         inflated = options.marginal == "zinb"
         if inflated and not schema.counts:
             raise ConfigError("marginal = zinb is for counts; log values have Gaussian marginals")
-        self.schema = schema
-        usual = options.usual or (0.4 if schema.counts else 1.0)
+        self.schema, self._private = schema, math.isfinite(epsilon)
+        usual = options.usual or (0.3 if schema.counts else 1.0)
         rest = share * (1 - SPREAD - (ZEROS if inflated else 0))
         self._totals = Totals(schema, TOTALS * rest)
         shares = (COARSE * rest, NORMS * rest, LOCATION * rest)
         self._location = Location(schema, shares, options.coarse_clip, options.clip, usual)
         self._means = ClassMeans(schema, self._location, MEANS * rest)
-        self._spread = Spread(schema, SPREAD * share, usual, math.isfinite(epsilon))
+        self._spread = Spread(schema, SPREAD * share, usual, self._private)
         self._zeros = Zeros(schema, ZEROS * share) if inflated else None
 
     @property
@@ -116,6 +116,8 @@ class MarginalReleases:
         return sum(w * marginals.slopes(c) for c, w in enumerate(weights)) / weights.sum()
 
     def _with_marginals(self, state: State) -> State:
+        # Now that each gene's variance is known.
+        state = self._means.shrunk(state, np.maximum(state["variance"], 1e-12))
         if self.schema.counts:
             zeros = state.get("zeros")
             fit = fitted(
@@ -132,5 +134,9 @@ class MarginalReleases:
                 "nb_sizes": fit.sizes,
                 "zero_inflation": fit.inflations,
             }
-        length = score_length(self.marginals(state), self.schema.n_classes, self.schema.n_genes)
+        n_classes, n_genes = self.schema.n_classes, self.schema.n_genes
+        # Without noise none is longer.
+        length = CLIP * math.sqrt(n_genes)
+        if self._private:
+            length = score_length(self.marginals(state), n_classes, n_genes)
         return state | {"score_length": np.array(length)}

@@ -74,10 +74,7 @@ class PrivateSteps:
             units = range(first, min(first + BLOCK, pairs.n_units))
             mine = [slice(ends[u] - per_unit[u], ends[u]) for u in units]
             rows = np.stack(
-                [
-                    network.gradient(scores[m], pairs.classes[m], records[m], draws)
-                    for m in mine
-                ]
+                [network.gradient(scores[m], pairs.classes[m], records[m], draws) for m in mine]
             )
             rows = normalised(rows)
             norms = np.sqrt((rows * rows).sum(axis=1))

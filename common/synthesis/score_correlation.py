@@ -14,12 +14,11 @@ import numpy as np
 
 from common.synthesis.contributions import BELOW_ONE, MOST_UNITS, Pairs
 from common.synthesis.generator import Stage, State
+from common.synthesis.low_rank import capped, loadings
 from common.synthesis.schema import Schema
 
 LENGTH = 2**12  # products of a million records are exact in float64
 MOST_GENES = 4000
-MOST_KEPT = 0.9  # of a gene's variance that common factors may explain
-SWEEPS = 4
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,11 @@ class ScoreCorrelation:
         matrix = np.zeros((g, g))
         matrix[np.triu_indices(g, 1)] = total * unit
         matrix += matrix.T
-        # Noise alone has eigenvalues up to here (Wigner's semicircle).
-        edge = 2 * noise_sd * unit * math.sqrt(g)
-        loadings = _low_rank(matrix, edge, self.rank) / slopes[:, None]
-        kept = (loadings**2).sum(axis=1, keepdims=True)
-        return loadings * np.sqrt(np.minimum(1, MOST_KEPT / np.maximum(kept, 1e-300)))
+        if not noise_sd:
+            return loadings(matrix / np.outer(slopes, slopes), 0.0)
+        # The noise is the same in all scores: what is above it is found before they are scaled.
+        found = loadings(matrix, noise_sd * unit)
+        return capped(found[:, max(found.shape[1] - self.rank, 0) :] / slopes[:, None])
 
 
 def _whole(scores: np.ndarray, length: float) -> np.ndarray:
@@ -82,28 +81,6 @@ def _whole(scores: np.ndarray, length: float) -> np.ndarray:
     norms = np.sqrt((scores * scores).sum(axis=1, keepdims=True))
     scale = np.minimum(1.0, length / np.maximum(norms, 1e-300)) * (BELOW_ONE * LENGTH / length)
     return np.trunc(scores * scale)
-
-
-def _low_rank(matrix: np.ndarray, edge: float, rank: int) -> np.ndarray:
-    """Loadings whose products fit a matrix outside its diagonal (principal axis factoring)."""
-    diagonal = np.diag_indices(len(matrix))
-    loadings = np.zeros((len(matrix), 0))
-    for _ in range(SWEEPS):
-        values, vectors = np.linalg.eigh(matrix)
-        kept = np.flatnonzero(values > max(edge, 1e-9))[::-1][:rank]
-        # An eigenvalue l seen through noise of that edge is l + (edge / 2)^2 / l.
-        seen = values[kept]
-        true = (seen + np.sqrt(np.maximum(seen**2 - edge**2, 0))) / 2
-        loadings = vectors[:, kept] * np.sqrt(true)
-        matrix[diagonal] = (loadings**2).sum(axis=1)
-    return loadings
-
-
-def correlated(loadings: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian scores with unit variance and such common factors, (n, n_genes)."""
-    own = np.sqrt(1 - (loadings**2).sum(axis=1))
-    common = rng.standard_normal((n, loadings.shape[1])) @ loadings.T
-    return matched(common + own * rng.standard_normal((n, len(loadings))))
 
 
 def matched(scores: np.ndarray) -> np.ndarray:

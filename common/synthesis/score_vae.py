@@ -90,11 +90,11 @@ class ScoreVAE:
         self._classes = torch.eye(shape.n_classes, dtype=torch.float64)
 
     def decode(self, z: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        """Scores (n, n_genes) of ``z`` (n, latent) and indices of classes (n,)."""
+        """Scores (..., n_genes) of ``z`` (..., latent) and indices of classes (...,)."""
         w = self.weights
-        given = torch.cat([z, self._classes[classes]], dim=1)
+        given = torch.cat([z, self._classes[classes]], dim=-1)
         hidden = functional.linear(given, w["decoder"], w["decoder_bias"])
-        hidden = torch.tanh(functional.layer_norm(hidden, hidden.shape[1:]))
+        hidden = torch.tanh(functional.layer_norm(hidden, hidden.shape[-1:]))
         return functional.linear(hidden, w["output"])
 
     def loss(
@@ -121,9 +121,9 @@ class ScoreVAE:
         mean, log_variance = code.chunk(2, dim=1)
         log_variance = log_variance.clamp(-8, 8)
         loss = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
-        for draw in torch.tensor(draws):
-            decoded = self.decode(mean + (log_variance / 2).exp() * draw, of)
-            loss = loss + 0.5 * ((v - decoded) ** 2).sum(dim=1) / len(draws)
+        z = mean + (log_variance / 2).exp() * torch.tensor(draws)[:, None]
+        decoded = self.decode(z, of.expand(len(draws), -1))
+        loss = loss + 0.5 * ((v - decoded) ** 2).sum(dim=2).mean(dim=0)
         return (torch.tensor(weights) * loss).sum()
 
     def gradient(

@@ -20,3 +20,12 @@ def shrunk_to_mean(found: np.ndarray, error: float) -> tuple[np.ndarray, float]:
     middle, spread = found.mean(), found.var()
     kept = max(spread - error, 0.0) / spread if spread else 1.0
     return middle + kept * (found - middle), kept * error
+
+
+def spread_beyond(found: np.ndarray, error: float) -> float:
+    """Variance of values that noise of variance ``error`` does not explain, not negative.
+
+    Two standard errors of a Gaussian's variance are left to the noise: where it is far above what
+    it hides, less would take chance for spread.
+    """
+    return max(float(found.var()) - error * (1 + 2 * np.sqrt(2 / len(found))), 0.0)

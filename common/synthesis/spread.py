@@ -13,6 +13,7 @@ from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, whole_in_ba
 from common.synthesis.generator import Stage, State
 from common.synthesis.scale import to_scale
 from common.synthesis.schema import Schema
+from common.synthesis.shrinkage import spread_beyond
 
 # Root of the mean fourth power over the variance: sqrt(3) of a Gaussian, more where genes differ.
 TAILS, COUNTS_TAILS = math.sqrt(3.0), 3.0
@@ -66,9 +67,10 @@ class Spread:
         found, error = total * unit, (noise_sd * unit) ** 2
         # All genes together are known well; where even that is lost, what is public is left.
         middle, spread = found.mean(), found.var()
+        beyond = spread_beyond(found, error)
         if middle <= 2 * math.sqrt(error / len(found)):
             middle = self.usual**2 if self.private else max(middle, 1e-12)
-        kept = max(spread - error, 0) / spread if spread else 1.0
+        kept = beyond / spread if spread else 1.0
         shrunk = middle + kept * (found - middle)
         least = LEAST if self.private else 0.0
         return state | {

@@ -17,13 +17,14 @@ from common.synthesis.contributions import pairs_of
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.marginal_options import MarginalOptions
 from common.synthesis.marginal_releases import MarginalReleases
+from common.synthesis.matched_samples import deviations
 from common.synthesis.options import options_of
 from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.schema import Schema
-from common.synthesis.score_correlation import MOST_GENES, ScoreCorrelation, correlated
+from common.synthesis.score_correlation import MOST_GENES, ScoreCorrelation
 
-LEAST_EPSILON = 2.0
+LEAST_EPSILON = 4.0
 SHARE = 0.25
 
 
@@ -70,9 +71,7 @@ class Copula(Generator):
             )
         self._marginal = MarginalReleases(schema, epsilon, 1 - share, own)
         donor_clip = own.donor_clip if math.isfinite(epsilon) else 1.0
-        self._correlation = (
-            ScoreCorrelation(schema, share, donor_clip, own.rank) if share else None
-        )
+        self._correlation = ScoreCorrelation(schema, share, donor_clip, own.rank) if share else None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -100,7 +99,7 @@ class Copula(Generator):
         """See :class:`Generator`; counts are whole."""
         marginals = self._marginal.marginals(state)
         loadings = state.get("loadings", np.zeros((self.schema.n_genes, 0)))
-        values = [
-            marginals.values(correlated(loadings, int(n), rng), c) for c, n in enumerate(counts)
-        ]
-        return np.concatenate(values), np.repeat(np.arange(self.schema.n_classes), counts)
+        classes = np.repeat(np.arange(self.schema.n_classes), counts)
+        scores = deviations(loadings, classes, rng)
+        values = [marginals.values(scores[classes == c], c) for c in range(self.schema.n_classes)]
+        return np.concatenate(values), classes

@@ -6,7 +6,7 @@ Releases: those of :mod:`common.synthesis.marginal_releases`, then the steps of
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -19,17 +19,15 @@ from common.synthesis.options import options_of
 from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.schema import Schema
-from common.synthesis.score_correlation import MOST_KEPT, matched
+from common.synthesis.score_correlation import matched
 
-if TYPE_CHECKING:
-    from common.synthesis.private_steps import PrivateSteps
-
+MOST_KEPT = 0.9  # of a gene's variance that z may explain
 # Draws of z that tell each gene's decoded mean and variance, from a fixed seed: no data is in them.
 DRAWS, DRAWS_SEED = 2048, 0
 
 
 class CvaeOptions(MarginalOptions):
-    """``steps-share`` is of mu^2; ``steps`` of 0: 40 with noise, 300 without."""
+    """``steps-share`` is of mu^2; ``steps`` of 0: 40 with noise, 100 without."""
 
     steps: int = Field(0, ge=0, le=1000)
     steps_share: float = Field(0.3, gt=0, le=0.9)
@@ -59,10 +57,8 @@ class Cvae(Generator):
         own = options_of(CvaeOptions, self.name, options)
         self._marginal = MarginalReleases(schema, epsilon, 1 - own.steps_share, own)
         shape = Shape(schema.n_genes, schema.n_classes, own.latent, own.hidden)
-        n_steps = own.steps or (40 if math.isfinite(epsilon) else 300)
-        self._steps: PrivateSteps = PrivateSteps(
-            shape, n_steps, own.steps_share, own.learning_rate
-        )
+        n_steps = own.steps or (40 if math.isfinite(epsilon) else 100)
+        self._steps = PrivateSteps(shape, n_steps, own.steps_share, own.learning_rate)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

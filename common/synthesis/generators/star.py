@@ -36,15 +36,20 @@ Edge = Annotated[int, Field(ge=1)]
 
 
 class StarOptions(Options):
-    """Public settings; ``count-edges`` are the first counts of each bin but that of zero."""
+    """Public settings; ``count-edges`` are the first counts of each bin but that of zero.
+
+    ``shrink``: how far a class's table goes to all classes' where noise explains that they differ;
+    none by default, as class differences are lost before the noise is.
+    """
 
     bins: int = Field(4, ge=2, le=32)
     edges: Literal["found", "public"] = "found"
-    count_edges: tuple[Edge, ...] = Field((1, 2, 4, 8), min_length=1)
-    table_clip: float = Field(0.5, gt=0, le=1)
+    count_edges: tuple[Edge, ...] = Field((1, 2), min_length=1)
+    shrink: float = Field(0.0, ge=0, le=1)
+    table_clip: float = Field(0.25, gt=0, le=1)
     clip: float = Field(0.0, ge=0)
     usual: float = Field(1.0, gt=0)
-    coarse_clip: float = Field(0.6, gt=0)
+    coarse_clip: float = Field(0.3, gt=0)
 
 
 @register_generator("star")
@@ -77,7 +82,8 @@ class Star(Generator):
         self._location = Location(schema, shares, own.coarse_clip, own.clip, own.usual)
         self._spread = Spread(schema, 0.08, own.usual, private)
         share = 0.65 if self._found else 0.96
-        self._table = ClassTable(schema, share, n_bins, own.table_clip if private else 1.0)
+        clip = own.table_clip if private else 1.0
+        self._table = ClassTable(schema, share, n_bins, clip, own.shrink)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
