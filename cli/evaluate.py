@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from cli.console import console, shown
-from common.errors import ConfigError
+from common.errors import ConfigError, InputError
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
     from report.synthesis_evaluation import is_synthesis
 
     if is_synthesis(run_dir):
-        files, others = (_paths(text) for text in (real, held_out))
+        files, others = _paths(real, "--real"), _paths(held_out, "--held-out")
         show_synthesis(run_dir, console(), files, others, max_cells)
         return
     if real or held_out:
@@ -91,5 +91,8 @@ def show_synthesis(
     screen.print(f"scores: {shown(run_dir / 'evaluation.json')}", markup=False)
 
 
-def _paths(text: str) -> list[Path]:
-    return [Path(part.strip()).expanduser() for part in text.split(",") if part.strip()]
+def _paths(text: str, option: str) -> list[Path]:
+    paths = [Path(part.strip()).expanduser() for part in text.split(",") if part.strip()]
+    if lacking := [path for path in paths if not path.is_file()]:
+        raise InputError(f"{option} {lacking[0]}: no such file; give .h5ad files, apart by commas")
+    return paths

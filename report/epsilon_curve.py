@@ -88,7 +88,7 @@ def _draw(rows: Sequence[Row], score: str, real: float | None, majority: float |
         axes.set_xlabel("epsilon (∞: no noise)" if has_end else "epsilon", color=colours["soft"])
         axes.set_ylabel(score, color=colours["soft"])
         if len(lines) > 1:
-            legend(axes, colours, loc="lower right")
+            legend(axes, colours, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
 
     return draw
 

@@ -221,6 +221,9 @@ def test_other_runs_refuse_its_options(tmp_path):
 
 def test_the_command_prints_and_writes(tmp_path):
     run = made_cohort(tmp_path)
+    done = call("evaluate", str(run), "--held-out", str(tmp_path / "nowhere.h5ad"))
+    assert done.exit_code == 1
+    assert "nowhere.h5ad: no such file" in "".join(done.output.split("\n"))
     done = call("evaluate", str(run), "--held-out", str(tmp_path / "held_out.h5ad"))
     assert done.exit_code == 0, done.output
     assert "scores:" in done.output

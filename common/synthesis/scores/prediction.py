@@ -11,7 +11,7 @@ FIGURES = ("accuracy", "macro_f1", "macro_aupr")
 SETTINGS = {
     "logistic": "logistic regression (scikit-learn, L2, C = 1, lbfgs) on genes standardised by the "
     "cohort that it is trained on",
-    "forest": "random forest (scikit-learn, 200 trees)",
+    "forest": "random forest (scikit-learn, 100 trees)",
 }
 
 
@@ -89,4 +89,4 @@ def classifier(model: Model, seed: int):
 
     if model == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return RandomForestClassifier(200, random_state=seed)
+    return RandomForestClassifier(random_state=seed)
