@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.errors import InputError
+from common.errors import ConfigError, InputError
 from common.synthesis.records import Records
 from common.synthesis.schema import Schema
 
@@ -17,6 +17,8 @@ STEPS = 2**24
 MOST_UNITS = 2**24  # of a site, for bounds
 # A clipped vector's length, rounding errors included, stays below the radius.
 BELOW_ONE = 1 - 2.0**-40
+# Radii and lengths beyond these are no usual ones, and products with them would lose their digits.
+LEAST_LENGTH, LARGEST_LENGTH = 1e-100, 1e100
 
 
 @dataclass(frozen=True)
@@ -128,17 +130,36 @@ def pairs_of(records: Records, schema: Schema) -> Pairs:
     )
 
 
-def whole_in_ball(rows: np.ndarray, norms: np.ndarray, radius: float) -> np.ndarray:
-    """Rows clipped to a ball, in steps of ``radius / STEPS``: int64, L2 at most STEPS.
+def whole_in_ball(
+    rows: np.ndarray, norms: np.ndarray, radius: float, steps: int = STEPS
+) -> np.ndarray:
+    """Rows clipped to a ball, in steps of ``radius / steps``: int64, L2 at most ``steps``.
 
     Parameters
     ----------
     rows
-        float64 (n, d).
+        float64 (n, d). Those whose norm is not finite become zeros.
     norms
         (n,): of the row; or of the whole unit that it is a part of, then the L2 of all its parts
-        together is at most STEPS.
+        together is at most ``steps``.
+
+    Raises
+    ------
+    ConfigError
+        The radius, of public options or of the state that a message brought, is none.
     """
+    if not LEAST_LENGTH <= radius <= LARGEST_LENGTH:
+        message = f"a clipping radius of {radius:g} is none: the state or an option is wrong"
+        raise ConfigError(message, public=message)
+    # As a whole number NaN would be -2^63.
+    rows, norms = without(~np.isfinite(norms), rows, norms)
     scale = np.minimum(1.0, radius / np.maximum(norms, 1e-300))
     # Toward zero: a whole number is never farther from it than what it stands for.
-    return np.trunc(rows * (scale * (BELOW_ONE * STEPS / radius))[:, None]).astype(np.int64)
+    return np.trunc(rows * (scale * (BELOW_ONE * steps / radius))[:, None]).astype(np.int64)
+
+
+def without(left_out: np.ndarray, rows: np.ndarray, norms: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Rows and their norms, with zeros and 1 for those ``left_out``."""
+    if not left_out.any():
+        return rows, norms
+    return np.where(left_out[:, None], 0.0, rows), np.where(left_out, 1.0, norms)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from common.errors import ConfigError
-from common.synthesis.contributions import Pairs
+from common.synthesis.contributions import BELOW_ONE, LEAST_LENGTH, Pairs, without
 
 LENGTH = 2**13  # B in grid steps; B^2 over 2^24 units is below 2^53: exact in float64
 L2 = LENGTH**2 / math.sqrt(2)
@@ -45,8 +45,10 @@ def products(rows: np.ndarray, pairs: Pairs) -> np.ndarray:
         Whose they are.
     """
     norms = np.sqrt((rows * rows).sum(axis=1))
+    # Squares of shorter ones have lost their digits.
+    rows, norms = without(~np.isfinite(norms) | (norms < LEAST_LENGTH), rows, norms)
     # Toward zero: never longer than B.
-    whole = np.trunc(rows * ((1 - 2.0**-40) * LENGTH / np.maximum(norms, 1e-300))[:, None])
+    whole = np.trunc(rows * (BELOW_ONE * LENGTH / norms)[:, None])
     upper = np.triu_indices(rows.shape[1], 1)
     if len(rows) == pairs.n_units:
         # Float64 holds whole numbers below 2^53: BLAS adds them in any order to the same sum.
@@ -58,7 +60,8 @@ def products(rows: np.ndarray, pairs: Pairs) -> np.ndarray:
         for pair in np.flatnonzero(pairs.pair_unit == unit):
             own = whole[pairs.starts[pair] : pairs.starts[pair] + pairs.sizes[pair]]
             mean = mean + own.T @ own / (pairs.sizes[pair] * n_pairs[unit])
-        total += np.trunc(mean[upper] * (1 - 2.0**-40)).astype(np.int64)
+        # A record's length is 2^-40 below B: room for what these divisions round.
+        total += np.trunc(mean[upper]).astype(np.int64)
     return total
 
 

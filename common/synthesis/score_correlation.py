@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.synthesis.contributions import BELOW_ONE, MOST_UNITS, Pairs
+from common.synthesis.contributions import BELOW_ONE, MOST_UNITS, Pairs, whole_in_ball
 from common.synthesis.generator import Stage, State
 from common.synthesis.low_rank import capped, loadings
 from common.synthesis.schema import Schema
@@ -78,9 +78,8 @@ class ScoreCorrelation:
 
 def _whole(scores: np.ndarray, length: float) -> np.ndarray:
     """Scores in whole steps of ``length / LENGTH``, each row's L2 at most LENGTH: float64."""
-    norms = np.sqrt((scores * scores).sum(axis=1, keepdims=True))
-    scale = np.minimum(1.0, length / np.maximum(norms, 1e-300)) * (BELOW_ONE * LENGTH / length)
-    return np.trunc(scores * scale)
+    norms = np.sqrt((scores * scores).sum(axis=1))
+    return whole_in_ball(scores, norms, length, LENGTH).astype(np.float64)
 
 
 def matched(scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,169 @@
+"""What a coordinator may send that is no state, and what it may ask that is no part of the task."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import ConfigError
+from common.synthesis.contributions import STEPS, whole_in_ball
+from common.synthesis.records import Records
+from common.synthesis.registry import GENERATORS
+from common.synthesis.schema import Schema
+from common.synthesis.state_check import require_state
+
+D, K = 5, 3
+CASES = [
+    ("gaussian", "record", False),
+    ("gaussian", "donor", True),
+    ("star", "record", False),
+    ("star", "donor", False),
+    ("copula", "record", True),
+    ("copula", "donor", False),
+    ("cvae", "record", False),
+]
+OPTIONS = {"copula": {"copula-share": 0.2}, "cvae": {"steps": 2}}
+
+
+def generator_of(name: str, unit: str, counts: bool):
+    genes, classes = tuple(f"g{j}" for j in range(D)), tuple(f"c{c}" for c in range(K))
+    most = 3 if unit == "donor" else 1
+    schema = Schema(genes, classes, 0.0, 20.0, unit, most, counts)
+    return GENERATORS.get(name)(schema, 1.0, 1e-5, OPTIONS.get(name, {}))
+
+
+def some_records(n: int, seed: int = 0, units=None, counts: bool = True) -> Records:
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(0, 20, (n, D))
+    values = np.floor(values) if counts else values
+    return Records(values, rng.integers(0, K, n), np.arange(n) if units is None else units)
+
+
+def states_of(generator):
+    """Each stage with the state before it, of honest sums."""
+    state, found = {}, []
+    for stage in generator.stages:
+        found.append((stage, state))
+        total = generator.statistics(stage, some_records(40), state).astype(float)
+        state = generator.take(stage, total, 1.0, state)
+    return found
+
+
+def norm(total: np.ndarray) -> float:
+    return float(np.sqrt((total.astype(float) ** 2).sum()))
+
+
+HUGE = [0.0, -1.0, 1e-320, -1e-310, 1e-160, 1e-80, 1e80, -1e160, 1e300, -1e308]
+NOT_FINITE = [np.nan, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize(("name", "unit", "counts"), CASES)
+def test_no_state_lifts_what_a_unit_adds_above_the_sensitivity(name, unit, counts):
+    """Each array of the state in turn, all of it or one number: the rest is honest."""
+    generator = generator_of(name, unit, counts)
+    units = np.zeros(4, dtype=np.int64) if unit == "donor" else None
+    alone = [some_records(4 if unit == "donor" else 1, seed, units) for seed in range(3)]
+    tried = 0
+    for stage, state in states_of(generator):
+        for key, array in state.items():
+            if not array.size:
+                continue
+            for value in HUGE + NOT_FINITE:
+                for everywhere in (True, False):
+                    bad = np.array(array, dtype=np.float64)
+                    bad[... if everywhere else (0,) * bad.ndim] = value
+                    for records in alone:
+                        try:
+                            with np.errstate(all="ignore"):
+                                total = generator.statistics(stage, records, state | {key: bad})
+                        except (ArithmeticError, ValueError, ConfigError):
+                            continue
+                        tried += 1
+                        assert norm(total) <= stage.l2, (stage.name, key, value)
+    assert tried > 50
+
+
+@pytest.mark.parametrize(("name", "unit", "counts"), CASES)
+def test_a_state_that_fits_by_the_records_alone_is_refused_without_them(name, unit, counts):
+    """Else it fits or not by how many records there are, or by whether a class is there."""
+    generator = generator_of(name, unit, counts)
+    n = 9
+    units = np.arange(n) // 3 if unit == "donor" else None
+    for stage, state in states_of(generator):
+        require_state(generator, stage, state)
+        for key, array in state.items():
+            if not array.size:
+                continue
+            for value in NOT_FINITE:
+                bad = np.array(array, dtype=np.float64)
+                bad[(0,) * bad.ndim] = value
+                with pytest.raises(ConfigError, match="not finite"):
+                    require_state(generator, stage, state | {key: bad})
+            tiled = [np.broadcast_to(array, (m, *array.shape)).copy() for m in (3, n)]
+            fewer = [array[:-1]] if array.ndim else []
+            for bad in [*tiled, *fewer]:
+                told = set()
+                for there in (some_records(n, 1, units), some_records(n + 2, 2), _of_one(n)):
+                    try:
+                        with np.errstate(all="ignore"):
+                            generator.statistics(stage, there, state | {key: bad})
+                        told.add("answered")
+                    except Exception:
+                        told.add("refused")
+                if len(told) > 1:
+                    with pytest.raises(ConfigError, match=r"does not fit|numbers"):
+                        require_state(generator, stage, state | {key: bad})
+
+
+def _of_one(n: int) -> Records:
+    return Records(some_records(n).values, np.zeros(n, dtype=np.int64), np.arange(n))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.floats(-1e308, 1e308, allow_subnormal=True), min_size=1, max_size=40),
+    st.floats(1e-100, 1e100),
+)
+def test_cutting_to_whole_numbers_never_lengthens(row, radius):
+    rows = np.array([row])
+    with np.errstate(over="ignore"):
+        whole = whole_in_ball(rows, np.sqrt((rows * rows).sum(axis=1)), radius)
+    assert sum(int(v) ** 2 for v in whole[0]) <= STEPS**2
+
+
+def test_a_row_on_the_balls_edge_is_within_it():
+    """Powers of two are whole steps: nothing is cut off but what ``BELOW_ONE`` takes."""
+    for n in (1, 4, 16, 64, 1024, 4096):
+        rows = np.full((1, n), 1.0)
+        whole = whole_in_ball(rows, np.sqrt([float(n)]), np.sqrt(n))
+        assert sum(int(v) ** 2 for v in whole[0]) <= STEPS**2
+
+
+@pytest.mark.parametrize("radius", [0.0, -1.0, np.nan, np.inf, 1e-310, 1e200])
+def test_a_radius_that_is_none_is_refused(radius):
+    with pytest.raises(ConfigError, match="clipping radius"):
+        whole_in_ball(np.ones((2, 3)), np.full(2, np.sqrt(3.0)), radius)
+
+
+def test_rows_that_are_not_finite_add_nothing():
+    rows = np.array([[1.0, np.nan], [np.inf, 0.0], [1e200, 1.0], [0.6, 0.8]])
+    with np.errstate(over="ignore"):
+        whole = whole_in_ball(rows, np.sqrt((rows * rows).sum(axis=1)), 1.0)
+    assert not whole[:3].any()
+    assert whole[3].all()
+
+
+@pytest.mark.parametrize("name", ["gaussian", "copula"])
+def test_a_donor_of_one_record_adds_the_same_beside_donors_of_several(name):
+    """Else a donor of several changes what all the others add."""
+    generator = generator_of(name, "donor", False)
+    single, several = some_records(6, 1), some_records(4, 2, np.array([0, 0, 1, 1]))
+    both = Records(
+        np.concatenate([single.values, several.values]),
+        np.concatenate([single.classes, several.classes]),
+        np.concatenate([single.units, several.units + 6]),
+    )
+    for stage, state in states_of(generator):
+        apart = [generator.statistics(stage, records, state) for records in (single, several)]
+        together = generator.statistics(stage, both, state)
+        np.testing.assert_array_equal(apart[0] + apart[1], together)
