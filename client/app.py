@@ -21,6 +21,7 @@ from client.work import begin_work, meter_of
 from common.errors import DiskError, SyncytiumError
 from common.logs import LOG, facts, logged_to
 from common.policy import MB
+from common.policy_privacy import require_phase
 from common.secure.by_name import site_sum
 from common.secure.site_keys import SiteKeys
 from common.session import session_name
@@ -54,6 +55,7 @@ def _answer(message: Message, context: Context) -> Message:
         site = Site.from_context(
             dict(context.run_config), dict(context.node_config), context.run_id
         )
+        require_phase(site.config, phase)
         site.policy.allow_bytes(content_bytes(message.content), f"came with {phase}")
         sums = site_sum(site.config, keys, name, run, site.guard)
         request = Request(message.content, site.policy.largest_message_mb * MB)

@@ -257,3 +257,22 @@ def test_two_lost_sites_are_too_many_for_one(tmp_path):
 def test_without_masks_the_coordinator_is_not_covered_and_the_run_says_so(tmp_path):
     run = synthesize(tmp_path / "out", cohorts(3), secure_sum="off")
     assert any("one share of the noise" in what for what in run["privacy"]["not_covered"])
+
+
+@pytest.mark.parametrize(
+    ("phase", "settings"), [("moments", {}), ("peaks", {}), ("labels", {"classes": "A,B"})]
+)
+def test_a_run_of_this_task_sums_nothing_without_noise(tmp_path, monkeypatch, phase, settings):
+    """A site that takes part for its noise alone is not to be asked for another task's sums."""
+    from server.workflows.synthesize import Synthesize
+
+    values = {"vocabulary": ["G1", "G2"], "types": ["A"], "groups": [["A"]], "digit": 0}
+    seen = []
+
+    def asks(workflow, sites):
+        seen.append(workflow.session.sum(phase, values=values).values)
+
+    monkeypatch.setattr(Synthesize, "choose_genes", asks)
+    with pytest.raises(SiteFailure, match=f"phase {phase} is none of a run of synthesize"):
+        run(tmp_path / "out", real_sites(tmp_path, tasks=["synthesize"]), **settings)
+    assert not seen
