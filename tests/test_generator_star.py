@@ -54,8 +54,8 @@ def test_a_record_adds_one_to_one_bin_of_each_gene_in_its_class():
     ]
     one = Records(np.full((1, 6), 9.0), np.array([1]), np.array([0]))
     table = generator.statistics(stage, one, state).reshape(3, 4, 6)
-    assert stage.l2 == math.sqrt(6)
-    np.testing.assert_array_equal(table.sum(axis=1), [[0] * 6, [1] * 6, [0] * 6])
+    assert stage.l2 == 1024 * math.sqrt(6)
+    np.testing.assert_array_equal(table.sum(axis=1), [[0] * 6, [1024] * 6, [0] * 6])
 
 
 def test_a_donor_with_a_thousand_cells_counts_no_more_than_one_with_a_few():

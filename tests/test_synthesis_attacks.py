@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import ConfigError
+from common.privacy.distributed_noise import SharedNoise
 from common.synthesis.contributions import STEPS, whole_in_ball
+from common.synthesis.pooled import mu_of_run, variance_of
 from common.synthesis.records import Records
 from common.synthesis.registry import GENERATORS
 from common.synthesis.schema import Schema
@@ -167,3 +169,14 @@ def test_a_donor_of_one_record_adds_the_same_beside_donors_of_several(name):
         apart = [generator.statistics(stage, records, state) for records in (single, several)]
         together = generator.statistics(stage, both, state)
         np.testing.assert_array_equal(apart[0] + apart[1], together)
+
+
+@pytest.mark.parametrize("epsilon", [0.25, 10.0])
+@pytest.mark.parametrize(("name", "unit", "counts"), CASES)
+def test_the_noise_of_one_of_many_sites_fits_the_grid(name, unit, counts, epsilon):
+    """Counts in whole numbers had too little for eight sites at epsilon 10."""
+    generator, mu = generator_of(name, unit, counts), mu_of_run(epsilon, 1e-5)
+    for stage in generator.stages:
+        for n_sites in (2, 8, 100):
+            noise = SharedNoise(variance_of(stage, mu), n_sites, 0, 1, stage.n_values, stage.l2)
+            assert noise.share >= 4

@@ -1,6 +1,7 @@
 """How a class's values of each gene fall into bins: one release, genes x bins x classes.
 
-A record adds 1 to one bin of each gene in its class: L2 sensitivity sqrt(n_genes), in whole counts.
+A record adds 1 to one bin of each gene in its class: L2 sensitivity sqrt(n_genes), a 1 being
+COUNTED grid steps.
 A donor adds, to each class that they have cells of, the shares of those cells in each bin, in steps
 of radius / STEPS: at most sqrt(n_genes n_classes). Of raw counts the bin of zero is left out, as it
 follows from the class's total, and what is left is clipped to an L2 ball of ``clip`` times these
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.synthesis.bins import bin_of
-from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, whole_in_ball
+from common.synthesis.contributions import COUNTED, MOST_UNITS, STEPS, Pairs, whole_in_ball
 from common.synthesis.generator import Stage, State
 from common.synthesis.schema import Schema
 
@@ -63,8 +64,8 @@ class ClassTable:
     @property
     def stage(self) -> Stage:
         """Called ``table``."""
-        l2 = self._radius if self._in_counts else STEPS
-        bound = float(MOST_UNITS) * (1 if self._in_counts else STEPS)
+        l2 = COUNTED * self._radius if self._in_counts else STEPS
+        bound = float(MOST_UNITS) * (COUNTED if self._in_counts else STEPS)
         return Stage("table", math.prod(self._shape), l2, self.share, bound)
 
     def statistics(self, pairs: Pairs, edges: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ class ClassTable:
         if self._in_counts:
             rows = [bins[pairs.classes == c] for c in range(self.schema.n_classes)]
             table = np.stack([[(of == b).sum(axis=0) for b in kept] for of in rows])
-            return table.astype(np.int64).ravel()
+            return COUNTED * table.astype(np.int64).ravel()
         total = np.zeros(self._shape, dtype=np.int64)
         ends = pairs.starts + pairs.sizes
         for first in range(0, pairs.n_units, BLOCK):
@@ -100,7 +101,7 @@ class ClassTable:
 
     def take(self, total: np.ndarray, noise_sd: float, state: State) -> State:
         """``table`` (n_classes, n_genes, n_bins): probabilities that add up to 1."""
-        unit = 1.0 if self._in_counts else self._radius / STEPS
+        unit = 1 / COUNTED if self._in_counts else self._radius / STEPS
         counts = np.moveaxis(total.reshape(self._shape) * unit, 1, 2)
         error = (noise_sd * unit) ** 2
         units = state["class_units"]

@@ -14,6 +14,8 @@ from common.synthesis.schema import Schema
 
 # Grid steps of the radius of a ball: what truncation to whole steps loses is far below any noise.
 STEPS = 2**24
+# Of a unit that is counted: of many sites each one's share of the noise is far above a step, too.
+COUNTED = 2**10
 MOST_UNITS = 2**24  # of a site, for bounds
 # A clipped vector's length, rounding errors included, stays below the radius.
 BELOW_ONE = 1 - 2.0**-40

@@ -7,8 +7,8 @@ Three releases, each of one vector y_u a unit: its record on the scale of
   times the bounds' half width times sqrt(n_genes); of raw counts, which are mostly zero, y_u minus
   the lower bound and ``coarse-clip`` times sqrt(n_genes). Sensitivity STEPS grid steps.
 - ``norms``: one histogram over units of the distance of their records from that mean, per gene
-  (root mean square). One unit counts once: sensitivity 1. It pays for the radius of all later
-  clipping; with the public option ``clip`` the radius costs nothing.
+  (root mean square). One unit counts once: sensitivity 1, COUNTED grid steps. It pays for the
+  radius of all later clipping; with the public option ``clip`` the radius costs nothing.
 - ``location``: y_u minus the coarse mean, clipped to the radius. Sensitivity STEPS.
 
 The number of units is ``n_units`` of the state, from an earlier release.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, whole_in_ball
+from common.synthesis.contributions import COUNTED, MOST_UNITS, STEPS, Pairs, whole_in_ball
 from common.synthesis.generator import Stage, State
 from common.synthesis.scale import bounds, to_scale
 from common.synthesis.schema import Schema
@@ -65,7 +65,7 @@ class Location:
         if self.clip:
             coarse, location = coarse + norms / 2, location + norms / 2
         first = Stage("coarse", d, STEPS, coarse, bound)
-        second = Stage("norms", len(EDGES), 1, norms, MOST_UNITS)
+        second = Stage("norms", len(EDGES), COUNTED, norms, float(COUNTED) * MOST_UNITS)
         last = Stage("location", d, STEPS, location, bound)
         return (first, last) if self.clip else (first, second, last)
 
@@ -75,7 +75,7 @@ class Location:
         if stage.name == "norms":
             away = pairs.means(scaled - state["center"])
             rms = pairs.unit_norms(away) / np.sqrt(pairs.pairs_of_unit * self.schema.n_genes)
-            return np.bincount(_bin_of(rms), minlength=len(EDGES)).astype(np.int64)
+            return COUNTED * np.bincount(_bin_of(rms), minlength=len(EDGES)).astype(np.int64)
         center, radius = self._ball(stage, state)
         rows = pairs.unit_means(scaled - center)
         norms = np.sqrt((rows * rows).sum(axis=1))
