@@ -7,11 +7,12 @@ import scipy.sparse as sp
 
 from client.site import Site
 from common.errors import GeneError
+from common.synthesis.contributions import evenly_spaced
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.records import Records
 from common.synthesis.schema import Schema
 
-BLOCK = 4096  # records, or the largest donor's
+BLOCK = 4096  # records, or those of the largest donor that count
 
 
 class SiteUnits:
@@ -49,6 +50,10 @@ class SiteUnits:
         self._units = np.arange(len(self.rows))
         if donors is not None:
             self._units = np.unique(donors[self.rows], return_inverse=True)[1].astype(np.int64)
+        # What a generator would not look at is not read: a donor may have a million cells.
+        classes, most = self.codes[self.rows], schema.most_records
+        order, kept, _ = evenly_spaced(self._units, classes, most)
+        self._counted = np.sort(order[kept])
 
     @property
     def n_units(self) -> int:
@@ -56,7 +61,10 @@ class SiteUnits:
         return int(self._units.max()) + 1 if len(self._units) else 0
 
     def blocks(self) -> Iterator[Records]:
-        """All units, each once and whole; values are clipped to the bounds, and counted."""
+        """All units, each once and with all records that count, clipped to the bounds.
+
+        Values that were outside are counted.
+        """
         matrix = self.site.counts(self.schema.genes)
         low, high = self.schema.low, self.schema.high
         self.n_clipped = 0
@@ -72,7 +80,7 @@ class SiteUnits:
 
     def _chosen(self) -> Iterator[np.ndarray]:
         """Indices into ``rows`` of each block, ascending: its units' records, and no others."""
-        order = np.argsort(self._units, kind="stable")
+        order = self._counted[np.argsort(self._units[self._counted], kind="stable")]
         ends = np.append(np.flatnonzero(np.diff(self._units[order])) + 1, len(order))
         start = 0
         for end in ends:

@@ -10,6 +10,8 @@ from scipy import sparse
 
 from client.units import SiteUnits
 from common.errors import GeneError
+from common.synthesis.contributions import pairs_of
+from common.synthesis.records import Records
 from common.synthesis.schema import Schema
 
 GENES = ("a", "b", "c")
@@ -73,3 +75,20 @@ def test_a_gene_that_is_not_here_is_no_zero():
     site = SimpleNamespace(file=SimpleNamespace(path="x.h5ad", genes=list(GENES)))
     with pytest.raises(GeneError, match="1 of 4 genes asked for are not here, such as 'z'"):
         SiteUnits(site, Schema((*GENES, "z"), CLASSES, -1.0, 1.0))
+
+
+def test_of_a_donor_with_many_records_no_more_than_count_are_read():
+    """And those are the ones that the generators would take of all of them."""
+    rng = np.random.default_rng(4)
+    n = 3000
+    values, labels = rng.uniform(-1, 1, (n, 3)), rng.choice(["A", "B"], n, p=[0.7, 0.3])
+    donors = np.where(np.arange(n) % 10, "u", "v")
+    units = units_of(values, labels, donors, "donor")
+    (block,) = units.blocks()
+    assert len(block.values) == 4 * 50
+    assert (units.n_units, len(units.rows)) == (2, n)
+    codes, of = (labels == "B").astype(np.int64), (donors == "v").astype(np.int64)
+    whole = pairs_of(Records(values.astype(np.float32), codes, of), units.schema)
+    part = pairs_of(block, units.schema)
+    for name in ("values", "classes", "sizes", "pair_class", "pair_unit"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))

@@ -185,7 +185,7 @@ def test_what_is_said_in_the_end(tmp_path, capsys):
         "privacy epsilon 2 at delta 1e-05, for a record more or less",
         "against 1 colluding site: epsilon 2.",
         "left out C: too few sites hold it",
-        "not covered which labels how many sites hold",
+        "not covered which labels each site has",
         "synthetic.h5ad",
     ):
         assert part in said

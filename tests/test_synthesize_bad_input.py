@@ -130,6 +130,13 @@ def test_fewer_records_than_classes_is_refused(tmp_path):
     assert run["n_synthetic"] == 10
 
 
+@pytest.mark.parametrize("name", ["gaussian", "star", "copula"])
+def test_no_generator_makes_records_of_more_classes_than_it_has_seen_records(tmp_path, name):
+    sites = [cohort({"A": 1, "B": 1}, seed=s) for s in range(2)]
+    with pytest.raises(InputError, match=r"the noisy counts tell of 4 records of 5 classes"):
+        synthesize(tmp_path / "out", sites, classes="A,B,C,D,E", generator=name, **OFF)
+
+
 def test_genes_that_a_site_lacks_are_named(tmp_path):
     listed, sites = tmp_path / "genes.txt", cohorts(2)
     sites[1] = sites[1][:, :5].copy()

@@ -109,18 +109,11 @@ def pairs_of(records: Records, schema: Schema) -> Pairs:
         raise InputError(f"class {records.classes[outside][0]} is not of 0 ... {schema.n_classes}")
     if schema.unit == "record" and len(np.unique(records.units)) < n:
         raise InputError("two records are of one unit though each record is to be its own")
-    order = np.lexsort((records.classes, records.units))
+    order, kept, starts = evenly_spaced(records.units, records.classes, schema.most_records)
     units, classes = records.units[order], records.classes[order]
-    first = np.ones(n, dtype=bool)
-    first[1:] = (units[1:] != units[:-1]) | (classes[1:] != classes[:-1])
-    starts = np.flatnonzero(first)
-    sizes = np.diff(np.append(starts, n))
-    most = schema.most_records
-    place, size = np.arange(n) - np.repeat(starts, sizes), np.repeat(sizes, sizes)
-    # The only i whose floor(i k / most) may be this place.
-    i = -(-place * most // size)
-    kept = (size <= most) | ((i < most) & (i * size // most == place))
-    sizes = np.minimum(sizes, most)
+    first = np.zeros(n, dtype=bool)
+    first[starts] = True
+    sizes = np.minimum(np.diff(np.append(starts, n)), schema.most_records)
     _, pair_unit = np.unique(units[first], return_inverse=True)
     return Pairs(
         np.clip(values[order[kept]], schema.low, schema.high),
@@ -130,6 +123,32 @@ def pairs_of(records: Records, schema: Schema) -> Pairs:
         classes[first],
         pair_unit,
     )
+
+
+def evenly_spaced(
+    units: np.ndarray, classes: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which records count, by their units and classes alone, (n,) each.
+
+    Returns
+    -------
+    order
+        Records sorted by unit and class, int64 (n,).
+    kept
+        Which of ``order`` count, bool (n,).
+    starts
+        Where each pair begins in ``order``, int64 (n_pairs,).
+    """
+    n, order = len(units), np.lexsort((classes, units))
+    units, classes = units[order], classes[order]
+    first = np.ones(n, dtype=bool)
+    first[1:] = (units[1:] != units[:-1]) | (classes[1:] != classes[:-1])
+    starts = np.flatnonzero(first)
+    sizes = np.diff(np.append(starts, n))
+    place, size = np.arange(n) - np.repeat(starts, sizes), np.repeat(sizes, sizes)
+    # The only i whose floor(i k / most) may be this place.
+    i = -(-place * most // size)
+    return order, (size <= most) | ((i < most) & (i * size // most == place)), starts
 
 
 def whole_in_ball(

@@ -107,9 +107,11 @@ def counts_of(generator: Generator, state: State, per_class: int) -> np.ndarray:
     if per_class:
         return np.full(n_classes, per_class, dtype=np.int64)
     counts = np.maximum(np.rint(generator.class_counts(state)), 0).astype(np.int64)
-    if counts.sum() < n_classes:
+    # Classes have at least as many as the noise may hide: their sum says little of too few.
+    told = float(state.get("n_counted", counts.sum()))
+    if told < n_classes:
         raise InputError(
-            f"the noisy counts tell of {int(counts.sum())} records of {n_classes} classes, fewer "
+            f"the noisy counts tell of {max(round(told), 0)} records of {n_classes} classes, fewer "
             "than one each: there are too few to learn from at this epsilon; take more sites or "
             "fewer classes, or set samples-per-class"
         )

@@ -107,7 +107,7 @@ def _not_covered(config: "RunConfig") -> list[str]:
     if not config.private:
         found.append("anything: there is no noise")
     if not config.classes:
-        found.append("which labels how many sites hold, by which the classes were agreed on")
+        found.append("which labels each site has, by which the classes were agreed on")
     if config.private and config.secure_sum == "off":
         found.append("the coordinator, who saw each site's vector with one share of the noise")
     if config.privacy_unit == "donor":

@@ -37,12 +37,16 @@ class Totals:
         return COUNTED * counts.astype(np.int64)
 
     def take(self, total: np.ndarray, noise_sd: float, state: State) -> State:
-        """``class_units`` (n_classes,), ``n_units``, none below the noise or 1, and its size."""
+        """``class_units`` (n_classes,), ``n_units``, none below the noise or 1, and its size.
+
+        ``n_counted`` are units of all classes together as they were found.
+        """
         total, noise_sd = total / COUNTED, noise_sd / COUNTED
         least, n = max(noise_sd, 1.0), self.schema.n_classes
         units = total[n] if self.schema.unit == "donor" else total.sum()
         return state | {
             "class_units": np.maximum(total[:n], least),
             "n_units": np.array(max(float(units), least)),
+            "n_counted": np.array(float(total[:n].sum())),
             "units_sd": np.array(noise_sd),
         }

@@ -152,6 +152,7 @@ class Gaussian(Generator):
             "class_units": np.maximum(counts[:k], least),
             "class_units_sd": np.array(sd),
             "n_units": np.array(max(units, least)),
+            "n_counted": np.array(counts[:k].sum()),
         }
 
     def _centered(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
