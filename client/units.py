@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from client.site import Site
-from common.errors import GeneError
+from common.errors import ConfigError, GeneError
 from common.synthesis.contributions import evenly_spaced
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.records import Records
@@ -29,11 +29,18 @@ class SiteUnits:
     ------
     GeneError
         A gene is not at the site.
+    ConfigError
+        A gene or class is named twice, or by no name.
     """
 
     def __init__(self, site: Site, schema: Schema):
         self.site, self.schema = site, schema
         file = site.file
+        for what, names in (("gene", schema.genes), ("class", schema.classes)):
+            texts = {name for name in names if isinstance(name, str)}
+            if len(texts) < len(names):
+                message = f"a {what} is named twice, or by no name, among {len(names)}"
+                raise ConfigError(message, public=message)
         lacking = sorted(set(schema.genes) - set(file.genes))
         if lacking:
             raise GeneError(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from client.units import SiteUnits
-from common.errors import GeneError
+from common.errors import ConfigError, GeneError
 from common.synthesis.contributions import pairs_of
 from common.synthesis.records import Records
 from common.synthesis.schema import Schema
@@ -88,7 +88,16 @@ def test_of_a_donor_with_many_records_no_more_than_count_are_read():
     assert len(block.values) == 4 * 50
     assert (units.n_units, len(units.rows)) == (2, n)
     codes, of = (labels == "B").astype(np.int64), (donors == "v").astype(np.int64)
-    whole = pairs_of(Records(values.astype(np.float32), codes, of), units.schema)
+    whole = pairs_of(Records(values, codes, of), units.schema)
     part = pairs_of(block, units.schema)
     for name in ("values", "classes", "sizes", "pair_class", "pair_unit"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize(
+    ("genes", "classes"), [(("a", "a"), CLASSES), (GENES, ("A", "B", "A")), (GENES, ("A", None))]
+)
+def test_names_that_are_none_are_refused(genes, classes):
+    """Nobody's class would be that of the records without one."""
+    with pytest.raises(ConfigError, match="is named twice, or by no name"):
+        SiteUnits(SimpleNamespace(file=None), Schema(genes, classes, -1.0, 1.0))
