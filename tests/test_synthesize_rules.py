@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tests.tiny_generator  # noqa: F401  enters the table
@@ -276,3 +277,24 @@ def test_a_run_of_this_task_sums_nothing_without_noise(tmp_path, monkeypatch, ph
     with pytest.raises(SiteFailure, match=f"phase {phase} is none of a run of synthesize"):
         run(tmp_path / "out", real_sites(tmp_path, tasks=["synthesize"]), **settings)
     assert not seen
+
+
+@pytest.mark.parametrize("bad", ["a number that is none", "a middle for each record"])
+def test_no_site_pays_for_a_state_that_is_none(tmp_path, monkeypatch, bad):
+    """Or answers by whether its records fit it."""
+    real = NoisedStages._sum
+
+    def lying(stages, number, stage, state):
+        if number == 2:
+            middle = state["middle"]
+            middle = middle * np.nan if bad.startswith("a number") else np.tile(middle, (38, 1))
+            state = state | {"middle": middle}
+        return real(stages, number, stage, state)
+
+    monkeypatch.setattr(NoisedStages, "_sum", lying)
+    with pytest.raises(SecureSumError, match=r"void.*the state for release sums"):
+        run(tmp_path / "out", real_sites(tmp_path))
+    for number in (1, 2, 3):
+        log = lines(tmp_path / f"at-{number}/outbox.jsonl")
+        assert [line for line in log if "refused" in line]
+        assert spent(tmp_path, number) < 1.9
