@@ -4,6 +4,8 @@ Else an error would tell of the site: a mean for each of 40 records fits a site 
 one of two classes' means fits a site that has none of the third.
 """
 
+from itertools import count
+
 import numpy as np
 
 from common.errors import ConfigError
@@ -23,17 +25,18 @@ def require_state(generator: Generator, stage: Stage, state: State) -> None:
     for name, array in state.items():
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise _refused(f"{name!r} of the state for release {stage.name} is not finite")
-    n_classes = generator.schema.n_classes
-    # Two numbers of records: what fits both by its shape fits any.
-    for n in (n_classes + 1, 2 * n_classes + 1):
-        try:
-            found = generator.statistics(stage, _records(generator.schema, n), state)
-        except Exception as error:
-            raise _refused(
-                f"the state for release {stage.name} does not fit it ({type(error).__name__})"
-            ) from error
-        if found.shape != (stage.n_values,):
-            raise _refused(f"the state for release {stage.name} gives {found.shape} numbers")
+    schema = generator.schema
+    taken = {1, schema.n_genes, *(size for array in state.values() for size in array.shape)}
+    # So many records that no array fits them by their number: what then fits, fits any number.
+    n = next(n for n in count(schema.n_classes + 1) if n not in taken)
+    try:
+        found = generator.statistics(stage, _records(schema, n), state)
+    except Exception as error:
+        raise _refused(
+            f"the state for release {stage.name} does not fit it ({type(error).__name__})"
+        ) from error
+    if found.shape != (stage.n_values,):
+        raise _refused(f"the state for release {stage.name} gives {found.shape} numbers")
 
 
 def _records(schema: Schema, n: int) -> Records:
