@@ -8,6 +8,8 @@ import pytest
 
 from common.config import RunConfig
 from common.errors import ConfigError, GeneError, InputError, SiteFailure
+from common.synthesis.of_run import generator_of, schema_of
+from common.synthesis.published import counts_of
 from tests.small_cohorts import OFF, cohort, cohorts, config_of, pooled_state, synthesize
 from tests.small_cohorts import published_state as state_of
 from tests.small_sites import lines
@@ -157,3 +159,13 @@ def test_a_label_with_the_sign_between_is_refused(tmp_path):
     sites[0].obs["cell_type"] = sites[0].obs["cell_type"].replace("A", "A|1")
     with pytest.raises(SiteFailure, match=r"'A\|1' holds '\|'"):
         synthesize(tmp_path / "out", sites, covariate_keys="sex")
+
+
+def test_no_more_records_are_made_than_memory_holds():
+    """At a tiny epsilon the noisy counts are noise, which may be of millions."""
+    config = config_of(generator="star", epsilon=1e-5)
+    made = generator_of(config, schema_of(config, [f"G{i}" for i in range(978)], ["A", "B"]))
+    state = {"class_units": np.array([3e6, 1.0]), "n_counted": np.array(3e6)}
+    with pytest.raises(InputError, match=r"3,000,001 records of 978 genes.*set samples-per-class"):
+        counts_of(made, state, 0)
+    assert counts_of(made, state, 3).tolist() == [3, 3]

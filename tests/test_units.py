@@ -72,3 +72,10 @@ def test_covariates_make_classes(tmp_path):
     assert file.cell_types.tolist() == data.obs["cell_type"].tolist()
     with pytest.raises(InputError, match=r"obs has no column 'age'.*set covariate-keys"):
         opened(tmp_path, data, covariate_keys="age")
+
+
+def test_a_donor_whose_name_has_blanks_is_not_two(tmp_path):
+    data = cohort({"A": 6, "B": 5}, n_donors=2)
+    first = data.obs_names[0]
+    data.obs.loc[first, "donor"] = data.obs.loc[first, "donor"] + " "
+    assert len(set(opened(tmp_path, data, donor_key="donor").donors)) == 2

@@ -33,7 +33,8 @@ def donors_of(obs: "pd.DataFrame", key: str) -> np.ndarray:
             "fill it in or drop them, for nobody could be protected without.",
             public="a record of the site has no donor under its donor-key",
         )
-    return np.array([str(value) for value in values], dtype=str)
+    # "d1" and "d1 " are one person, who would count twice.
+    return np.array([str(value).strip() for value in values], dtype=str)
 
 
 def with_covariates(labels: np.ndarray, obs: "pd.DataFrame", keys: str) -> np.ndarray:

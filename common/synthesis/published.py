@@ -17,6 +17,7 @@ from common.synthesis.schema import Schema
 from common.synthesis.statement import as_json, from_json
 
 TASK = "synthesize"
+MOST_VALUES = 2**31  # 16 GiB in float64
 
 
 def publish(
@@ -101,7 +102,7 @@ def counts_of(generator: Generator, state: State, per_class: int) -> np.ndarray:
     Raises
     ------
     InputError
-        The noisy counts tell of fewer records than classes.
+        The noisy counts tell of fewer records than classes, or of more than memory holds.
     """
     n_classes = generator.schema.n_classes
     if per_class:
@@ -114,5 +115,11 @@ def counts_of(generator: Generator, state: State, per_class: int) -> np.ndarray:
             f"the noisy counts tell of {max(round(told), 0)} records of {n_classes} classes, fewer "
             "than one each: there are too few to learn from at this epsilon; take more sites or "
             "fewer classes, or set samples-per-class"
+        )
+    if counts.sum() * generator.schema.n_genes > MOST_VALUES:
+        raise InputError(
+            f"the noisy counts tell of {int(counts.sum()):,} records of "
+            f"{generator.schema.n_genes:,} genes, more than are made at once: set "
+            "samples-per-class; at a small epsilon they may be noise alone"
         )
     return counts
