@@ -6,6 +6,7 @@ import numpy as np
 
 from client.outbox import Outbox
 from client.site import Site
+from client.units import require_donors
 from common.errors import BudgetError, ConfigError
 from common.privacy.analytic_gaussian import LARGEST_EPSILON
 from common.privacy.budget import Budget
@@ -28,12 +29,8 @@ def require_ready(site: Site) -> None:
         A value anywhere in the file is not what it must be.
     """
     config = site.config
-    if config.privacy_unit == "donor" and not site.node.donor_key:
-        message = (
-            "privacy-unit = donor: name the obs column with each record's donor as donor-key in "
-            "the site's node-config (of simulated sites, in the run's settings)"
-        )
-        raise ConfigError(message, public=message)
+    if config.privacy_unit == "donor":
+        require_donors(site)
     # What is left of a run that stopped costs less than all of it; each of it is paid in its turn.
     if config.private and not config.resume:
         budget_of(site).require_room([whole_spend(config)])

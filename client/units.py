@@ -30,7 +30,7 @@ class SiteUnits:
     GeneError
         A gene is not at the site.
     ConfigError
-        A gene or class is named twice, or by no name.
+        A gene or class is named twice, or by no name; or nobody says whose the records are.
     """
 
     def __init__(self, site: Site, schema: Schema):
@@ -53,10 +53,12 @@ class SiteUnits:
         self.rows = np.flatnonzero(self.codes >= 0)
         self.n_left_out = file.n_cells - len(self.rows)
         self.n_clipped = 0
-        donors = file.donors if schema.unit == "donor" else None
         self._units = np.arange(len(self.rows))
-        if donors is not None:
-            self._units = np.unique(donors[self.rows], return_inverse=True)[1].astype(np.int64)
+        if schema.unit == "donor":
+            # Asked again here: a coordinator may leave out the phase that asks first.
+            require_donors(site)
+            donors = file.donors[self.rows]
+            self._units = np.unique(donors, return_inverse=True)[1].astype(np.int64)
         # What a generator would not look at is not read: a donor may have a million cells.
         classes, most = self.codes[self.rows], schema.most_records
         order, kept, _ = evenly_spaced(self._units, classes, most)
@@ -95,6 +97,22 @@ class SiteUnits:
                 if end > start:
                     yield np.sort(order[start:end])
                 start = end
+
+
+def require_donors(site: Site) -> None:
+    """Refuse to protect donors whom nothing names.
+
+    Raises
+    ------
+    ConfigError
+        The node config has no donor key.
+    """
+    if not site.node.donor_key:
+        message = (
+            "privacy-unit = donor: name the obs column with each record's donor as donor-key in "
+            "the site's node-config (of simulated sites, in the run's settings)"
+        )
+        raise ConfigError(message, public=message)
 
 
 def statistics_of(units: SiteUnits, generator: Generator, stage: Stage, state: State) -> np.ndarray:

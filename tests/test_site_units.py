@@ -24,10 +24,11 @@ def units_of(values, labels, donors, unit):
         path="x.h5ad",
         genes=list(GENES),
         classes=np.array(labels, dtype=object),
-        donors=np.array(donors, dtype=str),
+        donors=None if donors is None else np.array(donors, dtype=str),
         n_cells=len(labels),
     )
-    site = SimpleNamespace(file=file, counts=lambda genes: sparse.csr_matrix(values))
+    node = SimpleNamespace(donor_key="" if donors is None else "donor")
+    site = SimpleNamespace(file=file, node=node, counts=lambda genes: sparse.csr_matrix(values))
     return SiteUnits(site, Schema(GENES, CLASSES, -1.0, 1.0, unit, 50 if unit == "donor" else 1))
 
 
@@ -101,3 +102,9 @@ def test_names_that_are_none_are_refused(genes, classes):
     """Nobody's class would be that of the records without one."""
     with pytest.raises(ConfigError, match="is named twice, or by no name"):
         SiteUnits(SimpleNamespace(file=None), Schema(genes, classes, -1.0, 1.0))
+
+
+def test_records_of_donors_nobody_names_are_not_donors():
+    """A coordinator need not ask for the description, which refuses this first."""
+    with pytest.raises(ConfigError, match="privacy-unit = donor: name the obs column"):
+        units_of(np.zeros((2, 3)), ["A", "B"], None, "donor")

@@ -12,6 +12,7 @@ from common.privacy import distributed_noise
 from common.privacy.site_budget import SiteBudget
 from server.checkpoint import Checkpoint
 from server.noised_stages import NoisedStages
+from strategies.records import to_record, values_of
 from tests.in_process import Stopped, run_in_process, stopping
 from tests.real_sites import policy_file
 from tests.small_cohorts import TINY, cohorts, config_of, synthesize
@@ -298,3 +299,21 @@ def test_no_site_pays_for_a_state_that_is_none(tmp_path, monkeypatch, bad):
         log = lines(tmp_path / f"at-{number}/outbox.jsonl")
         assert [line for line in log if "refused" in line]
         assert spent(tmp_path, number) < 1.9
+
+
+@pytest.mark.parametrize("backend", ["masked", "crypten"])
+def test_a_lie_on_the_number_of_sites_draws_no_thinner_noise(tmp_path, monkeypatch, backend):
+    from strategies.noised_sum import NoisedSum
+
+    real = NoisedSum.request
+
+    def lying(strategy, round_, node_ids):
+        record = real(strategy, round_, node_ids)
+        values = values_of(record)
+        values["sum"]["n_sites"] = 1000
+        return to_record(values, {})
+
+    monkeypatch.setattr(NoisedSum, "request", lying)
+    with pytest.raises(SecureSumError, match=r"void.*(other participants|others than the sites)"):
+        run(tmp_path / "out", real_sites(tmp_path), secure_sum=backend)
+    assert [spent(tmp_path, number) for number in (1, 2, 3)] == [0, 0, 0]
