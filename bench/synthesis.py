@@ -68,7 +68,10 @@ def scored(values: np.ndarray, classes: np.ndarray, fold: Fold) -> dict[str, flo
 def row(rows: list[dict[str, float]]) -> dict[str, Any]:
     """Mean and standard deviation of each figure over folds and seeds."""
     return {
-        key: {"mean": float(np.mean([r[key] for r in rows])), "sd": float(np.std([r[key] for r in rows]))}
+        key: {
+            "mean": float(np.mean([r[key] for r in rows])),
+            "sd": float(np.std([r[key] for r in rows])),
+        }
         for key in rows[0]
     }
 

@@ -109,7 +109,9 @@ def test_a_sensitivity_is_used_and_not_far_above_what_units_add():
         longest = max(
             np.linalg.norm(
                 generator.statistics(
-                    stage, Records(records.values[[i]], records.classes[[i]], np.zeros(1, int)), state
+                    stage,
+                    Records(records.values[[i]], records.classes[[i]], np.zeros(1, int)),
+                    state,
                 ).astype(float)
             )
             for i in range(len(records.values))

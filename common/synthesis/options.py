@@ -32,8 +32,9 @@ def options_of(kind: type[O], generator: str, given: Mapping[str, Any] | None) -
     known = [field.alias for field in kind.model_fields.values()]
     for name in given:
         if name not in known:
-            raise ConfigError(f"generator {generator} has no option {name!r}: "
-                              f"{did_you_mean(name, known)}")
+            raise ConfigError(
+                f"generator {generator} has no option {name!r}: {did_you_mean(name, known)}"
+            )
     try:
         return kind.model_validate(given)
     except ValidationError as error:
