@@ -27,7 +27,7 @@ class Fold:
 
 
 def folds(folder: Path, name: str) -> Iterator[Fold]:
-    """The folds of a data set: the challenge's own of BRCA, stratified ones of TB's first visits."""
+    """The folds of a data set: the challenge's own of BRCA, random ones of TB's first visits."""
     data = anndata.read_h5ad(folder / f"{name}.h5ad")
     if name == TB:
         data = data[data.obs["baseline"].to_numpy(dtype=bool)]

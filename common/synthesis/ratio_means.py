@@ -42,7 +42,7 @@ class Rows:
 
 
 def row_squares(rows: np.ndarray) -> np.ndarray:
-    """Sum of each row's squares: (n, d) to (n,), the same to the bit whatever the other rows are."""
+    """Sum of each row's squares: (n, d) to (n,), the same bits whatever the other rows are."""
     # NumPy's order of summing, and the last bit, depend on the layout, and that on what was joined.
     squares = np.ascontiguousarray(rows) ** 2
     return squares.sum(axis=1)
