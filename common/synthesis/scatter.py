@@ -12,6 +12,7 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.synthesis.contributions import Pairs
+from common.synthesis.ratio_means import row_squares
 
 LENGTH = 2**13  # B in grid steps; B^2 over 2^24 units is below 2^53: exact in float64
 L2 = LENGTH**2 / math.sqrt(2)
@@ -44,7 +45,7 @@ def products(rows: np.ndarray, pairs: Pairs) -> np.ndarray:
     pairs
         Whose they are.
     """
-    norms = np.sqrt((rows * rows).sum(axis=1))
+    norms = np.sqrt(row_squares(rows))
     # Toward zero: never longer than B.
     whole = np.trunc(rows * ((1 - 2.0**-40) * LENGTH / np.maximum(norms, 1e-300))[:, None])
     upper = np.triu_indices(rows.shape[1], 1)
@@ -58,7 +59,8 @@ def products(rows: np.ndarray, pairs: Pairs) -> np.ndarray:
         for pair in np.flatnonzero(pairs.pair_unit == unit):
             own = whole[pairs.starts[pair] : pairs.starts[pair] + pairs.sizes[pair]]
             mean = mean + own.T @ own / (pairs.sizes[pair] * n_pairs[unit])
-        total += np.trunc(mean[upper] * (1 - 2.0**-40)).astype(np.int64)
+        # A record's length is 2^-40 below B: room for what these divisions round.
+        total += np.trunc(mean[upper]).astype(np.int64)
     return total
 
 
