@@ -3,7 +3,8 @@
 Which settings are best depends on how much noise there is: n mu / sqrt(k), the strength of
 :mod:`common.synthesis.usefulness`. Weak budgets go to the common mean first, since its error moves
 all classes at once, and to no covariance, whose noise would hide it; strong ones to class means and
-the covariance. The limits were set on one bulk cohort; docs/synthesize.md has its scores and another's.
+the covariance. The limits were set on one bulk cohort; docs/synthesize.md has its scores and
+another's.
 """
 
 from typing import Any
