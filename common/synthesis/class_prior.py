@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 POWERS = (0.0, 0.5, 1.0, 1.5, 2.0)  # of the variance
-DOUBT = 10.0
+DOUBT = 20.0
 
 
 @dataclass(frozen=True)

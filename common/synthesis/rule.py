@@ -3,7 +3,8 @@
 Which settings are best depends on how much noise there is: n mu / sqrt(k), the strength of
 :mod:`common.synthesis.usefulness`. Weak budgets go to the common mean first, since its error moves
 all classes at once, and to no covariance, whose noise would hide it; strong ones to class means and
-the covariance. The limits were set on one bulk cohort and confirmed on another.
+the covariance. The limits were set on one bulk cohort; docs/synthesize.md has its scores and
+another's.
 """
 
 from typing import Any
@@ -22,8 +23,8 @@ NAMES = (
     "absolute-weight",
 )
 SETTINGS = (
-    (0.0, (0.10, 0.35, 0.55, 0.0, 0.7, 0.5)),
-    (80.0, (0.10, 0.35, 0.55, 0.0, 0.4, 0.2)),
+    (0.0, (0.20, 0.40, 0.40, 0.0, 0.7, 0.3)),
+    (80.0, (0.15, 0.35, 0.50, 0.0, 0.5, 0.2)),
     (150.0, (0.08, 0.20, 0.72, 0.0, 0.3, 0.3)),
     (250.0, (0.05, 0.10, 0.55, 0.3, 0.3, 0.5)),
 )
