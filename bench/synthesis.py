@@ -52,25 +52,26 @@ def synthetic(fold: Fold, name: str, epsilon: float, seed: int) -> dict[str, flo
     # A classifier needs two records of each class.
     counts = np.maximum(np.rint(state["class_units"]), 2).astype(np.int64)
     values, classes = generator.sample(state, counts, np.random.default_rng(seed))
-    return {"seconds": time.perf_counter() - start, **scored(values, classes, fold)}
+    return scored(values, classes, fold, time.perf_counter() - start)
 
 
-def scored(values: np.ndarray, classes: np.ndarray, fold: Fold) -> dict[str, float]:
+def scored(
+    values: np.ndarray, classes: np.ndarray, fold: Fold, seconds: float = 0.0
+) -> dict[str, float]:
     """Of records in place of the training ones; likeness is to the training records."""
     return {
         **prediction((values, classes), (fold.test.values, fold.test.classes)),
         "wasserstein": float(wasserstein(fold.train.values, values).mean()),
         "wasserstein_to_test": float(wasserstein(fold.test.values, values).mean()),
         "correlation_mae": correlation_mae(fold.train.values, values),
+        "seconds": seconds,
     }
 
 
 def row(rows: list[dict[str, float]]) -> dict[str, Any]:
     """Mean and standard deviation of each figure over folds and seeds."""
-    return {
-        key: {"mean": float(np.mean([r[key] for r in rows])), "sd": float(np.std([r[key] for r in rows]))}
-        for key in rows[0]
-    }
+    columns = {key: [one[key] for one in rows] for key in rows[0]}
+    return {k: {"mean": float(np.mean(v)), "sd": float(np.std(v))} for k, v in columns.items()}
 
 
 def shown(name: str, epsilon: float | str, figures: dict[str, Any]) -> str:

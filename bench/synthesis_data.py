@@ -27,7 +27,31 @@ class Fold:
 
 
 def folds(folder: Path, name: str) -> Iterator[Fold]:
-    """The folds of a data set: the challenge's own of BRCA, stratified ones of TB's first visits."""
+    """Folds of a data set: the challenge's own of BRCA, stratified ones of TB's first visits."""
+    data, values, codes, schema = _read(folder, name)
+    if name == TB:
+        from sklearn.model_selection import StratifiedKFold
+
+        fold = np.empty(len(codes), dtype=np.int64)
+        parts = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(values, codes)
+        for number, (_, held_out) in enumerate(parts):
+            fold[held_out] = number
+    else:
+        fold = data.obs["cv_fold"].astype(str).to_numpy()
+    for number in np.unique(fold):
+        yield Fold(schema, *(_part(values, codes, fold != number, out) for out in (False, True)))
+
+
+def left_out(folder: Path, name: str) -> Iterator[tuple[str, Fold]]:
+    """Each cohort of a data set as the test records of all others."""
+    data, values, codes, schema = _read(folder, name)
+    cohort = data.obs["batch"].astype(str).to_numpy()
+    for one in np.unique(cohort):
+        parts = (_part(values, codes, cohort != one, out) for out in (False, True))
+        yield one, Fold(schema, *parts)
+
+
+def _read(folder: Path, name: str) -> tuple[anndata.AnnData, np.ndarray, np.ndarray, Schema]:
     data = anndata.read_h5ad(folder / f"{name}.h5ad")
     if name == TB:
         data = data[data.obs["baseline"].to_numpy(dtype=bool)]
@@ -35,18 +59,8 @@ def folds(folder: Path, name: str) -> Iterator[Fold]:
     values = values.astype(np.float64)
     classes, codes = np.unique(data.obs["label"].astype(str), return_inverse=True)
     if name == TB:
-        from sklearn.model_selection import StratifiedKFold
-
         values = np.log2(1 + 1e6 * values / values.sum(axis=1, keepdims=True))
-        fold = np.empty(len(codes), dtype=np.int64)
-        parts = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(values, codes)
-        for number, (_, held_out) in enumerate(parts):
-            fold[held_out] = number
-    else:
-        fold = data.obs["cv_fold"].astype(str).to_numpy()
-    schema = Schema(tuple(data.var_names), tuple(classes), *BOUNDS[name])
-    for number in np.unique(fold):
-        yield Fold(schema, *(_part(values, codes, fold != number, out) for out in (False, True)))
+    return data, values, codes, Schema(tuple(data.var_names), tuple(classes), *BOUNDS[name])
 
 
 def _part(values: np.ndarray, codes: np.ndarray, train: np.ndarray, out: bool) -> Records:

@@ -55,7 +55,8 @@ class SynthesizeSettings(Settings):
         0,
         ge=0,
         description="roughly the units of all sites, a public guess: a run too small for this "
-        "epsilon is refused before anything is spent; 0 = not told",
+        "epsilon is refused before anything is spent, and generator = auto goes by it; 0 = not "
+        "told, and auto reckons with 1000",
     )
     samples_per_class: int = Field(
         0,

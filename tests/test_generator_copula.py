@@ -127,7 +127,9 @@ def test_correlations_are_released_where_they_pay_by_public_settings_alone():
     assert "copula" not in names(10.0, "donor")
     assert "copula" not in names(10.0, rank=0)
     assert "copula" in names(1.0, **{"copula-share": 0.2})
+    assert "norms" in names(1.0)
     assert "norms" not in names(1.0, clip=1.0)
+    assert "norms" not in names(1.0, "donor")
     assert math.fsum(s.share for s in copula(clip=1.0).stages) == pytest.approx(1)
 
 

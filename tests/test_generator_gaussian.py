@@ -35,7 +35,7 @@ def normal_records(n: int, *, n_genes: int = D, seed: int = 0) -> tuple[Records,
     rng = np.random.default_rng(seed)
     classes = rng.choice(K, n, p=[0.6, 0.3, 0.1])
     means = 8 + 3 * rng.integers(0, 2, (K, n_genes)) + np.linspace(-2, 2, n_genes)
-    values = means[classes] + rng.normal(size=(n, 1)) + rng.normal(size=(n, n_genes))
+    values = means[classes] + 0.5 * rng.normal(size=(n, 1)) + rng.normal(size=(n, n_genes))
     return Records(values, classes, np.arange(n)), means
 
 
@@ -106,14 +106,11 @@ def test_a_sensitivity_is_used_and_not_far_above_what_units_add():
     records, _ = normal_records(200)
     generator = Gaussian(schema(), 1.0, DELTA)
     for stage, state in zip(generator.stages, all_states(generator, records), strict=True):
-        longest = max(
-            np.linalg.norm(
-                generator.statistics(
-                    stage, Records(records.values[[i]], records.classes[[i]], np.zeros(1, int)), state
-                ).astype(float)
-            )
-            for i in range(len(records.values))
-        )
+        longest = 0.0
+        for i in range(len(records.values)):
+            one = Records(records.values[[i]], records.classes[[i]], np.zeros(1, dtype=np.int64))
+            added = generator.statistics(stage, one, state).astype(float)
+            longest = max(longest, float(np.linalg.norm(added)))
         assert 0.8 * stage.l2 < longest <= stage.l2
 
 
@@ -135,21 +132,22 @@ def test_a_class_beyond_the_schema_is_refused():
 
 
 def test_moments_are_found_without_noise():
-    records, means = normal_records(4000, n_genes=20)
-    generator = Gaussian(schema(n_genes=20), math.inf, DELTA)
+    records, means = normal_records(4000, n_genes=60)
+    generator = Gaussian(schema(n_genes=60), math.inf, DELTA)
     state = fit_pooled(generator, [records])
     np.testing.assert_allclose(state["class_units"], np.bincount(records.classes), rtol=1e-6)
     np.testing.assert_allclose(state["means"], means, atol=0.25)
-    # Of clipped absolute deviations: a few percent.
-    np.testing.assert_allclose(state["sd"], math.sqrt(2), rtol=0.1)
+    # Records far away are clipped and weigh less, so spread comes out a little too small; so does
+    # correlation by what all genes share, the less the more genes there are.
+    np.testing.assert_allclose(state["sd"], math.sqrt(1.25), rtol=0.1)
     correlation = state["loadings"] @ state["loadings"].T
-    away = correlation[np.triu_indices(20, 1)] - 0.5
-    assert abs(away.mean()) < 0.05
+    away = correlation[np.triu_indices(60, 1)] - 0.2
+    assert abs(away.mean()) < 0.06
     assert np.abs(away).max() < 0.12
 
 
 def test_samples_have_the_moments_and_numbers_asked_for():
-    records, means = normal_records(4000, n_genes=20)
+    records, _ = normal_records(4000, n_genes=20)
     generator = Gaussian(schema(n_genes=20), math.inf, DELTA)
     state = fit_pooled(generator, [records])
     counts = np.array([300, 1, 0])

@@ -16,6 +16,7 @@ from common.synthesis.of_run import generator_of, schema_of
 from common.synthesis.pooled import mu_of_run, variance_of
 from common.synthesis.published import PublishedCohort
 from common.synthesis.registry import GENERATORS
+from common.synthesis.rule import generator_for
 from tests.in_process import Stopped, stopping
 from tests.small_cohorts import (
     GENES,
@@ -59,6 +60,13 @@ def test_the_rule_names_the_generator_of_a_run_that_names_none(tmp_path):
     run = synthesize(tmp_path / "out", cohorts(2), generator="auto")
     assert run["generator"] == run["privacy"]["generator"] == "gaussian"
     assert PublishedCohort.load(tmp_path / "out/bundle").generator.name == "gaussian"
+    for told, reckoned in ((0, 1000), (60, 60)):
+        config = config_of(generator="auto", expected_units=told)
+        made = generator_of(config, schema_of(config, GENES, ("A", "B")))
+        assert made.options == generator_for(reckoned, len(GENES), 2, 2.0, config.delta)[1]
+    counted = config_of(generator="auto", expression="counts", generator_options="rank = 3")
+    made = generator_of(counted, schema_of(counted, GENES, ("A", "B")))
+    assert (made.name, made.options["rank"]) == ("copula", 3)
 
 
 def test_donors_are_whole_in_every_block(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 POWERS = (0.0, 0.5, 1.0, 1.5, 2.0)  # of the variance
+DOUBT = 20.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def between(seen: Noisy, scale: np.ndarray) -> np.ndarray:
     apart = np.eye(n) - np.outer(np.ones(n), seen.shares)
     common = apart @ apart.T
     level = max((found * common / error).sum() / (common**2 / error).sum(), 0.0)
-    prior = level**2
+    # Errors of K cost a classifier more than a common variance does: `DOUBT` of them as many.
+    prior, error = level**2, DOUBT * error
     shrunk = (found * prior + level * common * error) / (prior + error)
     values, vectors = np.linalg.eigh(apart @ shrunk @ apart.T)
     return (vectors * np.maximum(values, 0)) @ vectors.T

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from common.synthesis.options import Options
 
-STAGES = ("coarse", "center", "classes", "again", "scatter")
+STAGES = ("coarse", "center", "classes", "scatter")
 
 
 class GaussianOptions(Options):
@@ -14,7 +14,7 @@ class GaussianOptions(Options):
 
     Parameters
     ----------
-    coarse_share, center_share, classes_share, again_share, scatter_share
+    coarse_share, center_share, classes_share, scatter_share
         Of mu^2; at most 1 together. Without a scatter genes are independent within a class.
     coarse_clip
         Radius of the first ball over the half width of the bounds times sqrt(n_genes).
@@ -26,21 +26,17 @@ class GaussianOptions(Options):
         Of the numbers of each class in the first release, against the means.
     absolute_weight
         Of absolute deviations against deviations in the second.
-    gene_power
-        Deviations of classes are weighted by this power of a gene's standard deviation.
     """
 
-    coarse_share: float = Field(0.1, gt=0, lt=1)
-    center_share: float = Field(0.2, gt=0, lt=1)
-    classes_share: float = Field(0.4, gt=0, lt=1)
-    again_share: float = Field(0.0, ge=0, lt=1)
+    coarse_share: float = Field(0.05, gt=0, lt=1)
+    center_share: float = Field(0.1, gt=0, lt=1)
+    classes_share: float = Field(0.55, gt=0, lt=1)
     scatter_share: float = Field(0.3, ge=0, lt=1)
     coarse_clip: float = Field(0.3, gt=0, le=1)
     spread: float = Field(0.05, gt=0, le=1)
-    clip: float = Field(1.0, gt=0, le=10)
+    clip: float = Field(0.6, gt=0, le=10)
     count_weight: float = Field(0.7, gt=0, le=10)
     absolute_weight: float = Field(0.5, gt=0, le=10)
-    kept: float = Field(0.5, gt=0, le=100)
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "GaussianOptions":

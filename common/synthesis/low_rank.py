@@ -1,9 +1,9 @@
 """A low-rank correlation matrix from one that symmetric noise of known size hides.
 
 Noise of standard deviation s in each entry of a d x d symmetric matrix has eigenvalues within
-2 s sqrt(d); a component of size t > s sqrt(d) is seen at t + s^2 d / t, in a direction whose squared
-cosine with its own is 1 - s^2 d / t^2. So what lies within the edge is dropped, and the rest shrunk
-to sqrt(seen^2 - 4 s^2 d), which has the least expected squared error.
+2 s sqrt(d); a component of size t > s sqrt(d) is seen at t + s^2 d / t, in a direction whose
+squared cosine with its own is 1 - s^2 d / t^2. So what lies within the edge is dropped, and the
+rest shrunk to sqrt(seen^2 - 4 s^2 d), which has the least expected squared error.
 
 References
 ----------

@@ -15,7 +15,8 @@ class MarginalOptions(Options):
     marginal
         Of counts: negative binomial, zero-inflated or not.
     clip
-        Radius of the ball around the center; 0: found by the release ``norms``.
+        Radius of the ball around the center; 0: found by the release ``norms``, of donors
+        ``usual``.
     usual
         Radius where noise hides the norms, and standard deviation of a donor's cells; 0: 1 of log
         values, 0.3 of counts.

@@ -53,7 +53,11 @@ class MarginalReleases:
         rest = share * (1 - SPREAD - (ZEROS if inflated else 0))
         self._totals = Totals(schema, TOTALS * rest)
         shares = (COARSE * rest, NORMS * rest, LOCATION * rest)
-        self._location = Location(schema, shares, options.coarse_clip, options.clip, usual)
+        clip = options.clip
+        if not clip and schema.unit == "donor" and self._private:
+            # Donors are few: their histogram is hidden by its noise.
+            clip = usual
+        self._location = Location(schema, shares, options.coarse_clip, clip, usual)
         self._means = ClassMeans(schema, self._location, MEANS * rest)
         self._spread = Spread(schema, SPREAD * share, usual, self._private)
         self._zeros = Zeros(schema, ZEROS * share) if inflated else None

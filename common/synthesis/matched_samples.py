@@ -8,9 +8,7 @@ went into the moments; this is free.
 import numpy as np
 
 
-def deviations(
-    loadings: np.ndarray, classes: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def deviations(loadings: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Deviations of unit variance and correlation L L^T + diagonal: float64 (n, n_genes).
 
     Parameters

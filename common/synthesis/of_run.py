@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 from common.errors import ConfigError
 from common.synthesis.generator import Generator
 from common.synthesis.registry import GENERATORS
+from common.synthesis.rule import generator_for
 from common.synthesis.schema import Schema
 
 if TYPE_CHECKING:
     from common.config import RunConfig
 
-AUTO, DEFAULT = "auto", "gaussian"
+AUTO = "auto"
+# Units that the rule reckons with where a run does not say.
+UNITS = 1000
 
 
 def schema_of(config: "RunConfig", genes: Sequence[str], classes: Sequence[str]) -> Schema:
@@ -28,7 +31,7 @@ def schema_of(config: "RunConfig", genes: Sequence[str], classes: Sequence[str])
 
 
 def generator_of(config: "RunConfig", schema: Schema) -> Generator:
-    """The generator that a run names, with its own settings.
+    """The generator that a run names, or that of the rule, with its own settings.
 
     Raises
     ------
@@ -36,8 +39,13 @@ def generator_of(config: "RunConfig", schema: Schema) -> Generator:
         There is none of that name, a setting is not its own, or its stages spend more than the
         whole run's privacy.
     """
-    name = DEFAULT if config.generator == AUTO else config.generator
-    made = GENERATORS.get(name)(schema, config.stated_epsilon, config.delta, config.options)
+    epsilon, delta = config.stated_epsilon, config.delta
+    name, options = config.generator, config.options
+    if name == AUTO:
+        n, size = config.expected_units or UNITS, (schema.n_genes, schema.n_classes)
+        name, chosen = generator_for(n, *size, epsilon, delta, counts=schema.counts)
+        options = chosen | options
+    made = GENERATORS.get(name)(schema, epsilon, delta, options)
     require_stages(made)
     return made
 

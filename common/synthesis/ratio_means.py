@@ -31,14 +31,21 @@ class Rows:
 
     def sums(self, pairs: Pairs, radius: float, n_classes: int) -> np.ndarray:
         """Clipped and summed: int64 (a + n_classes b,); L2 sensitivity STEPS."""
-        squares = (self.of_pairs**2).sum(axis=1)
+        squares = row_squares(self.of_pairs)
         squares = np.bincount(pairs.pair_unit, weights=squares, minlength=pairs.n_units)
-        norms = np.sqrt(squares + (self.of_units**2).sum(axis=1))
+        norms = np.sqrt(squares + row_squares(self.of_units))
         ours = whole_in_ball(self.of_units, norms, radius).sum(axis=0)
         if not self.of_pairs.shape[1]:
             return ours
         theirs = whole_in_ball(self.of_pairs, norms[pairs.pair_unit], radius)
         return np.concatenate([ours, pairs.by_class(theirs, n_classes).ravel()])
+
+
+def row_squares(rows: np.ndarray) -> np.ndarray:
+    """Sum of each row's squares: (n, d) to (n,), the same bits whatever the other rows are."""
+    # NumPy's order of summing, and the last bit, depend on the layout, and that on what was joined.
+    squares = np.ascontiguousarray(rows) ** 2
+    return squares.sum(axis=1)
 
 
 def with_constant(rows: np.ndarray, radius: float) -> np.ndarray:

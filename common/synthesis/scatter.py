@@ -12,6 +12,7 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.synthesis.contributions import BELOW_ONE, LEAST_LENGTH, Pairs, without
+from common.synthesis.ratio_means import row_squares
 
 LENGTH = 2**13  # B in grid steps; B^2 over 2^24 units is below 2^53: exact in float64
 L2 = LENGTH**2 / math.sqrt(2)
@@ -44,7 +45,7 @@ def products(rows: np.ndarray, pairs: Pairs) -> np.ndarray:
     pairs
         Whose they are.
     """
-    norms = np.sqrt((rows * rows).sum(axis=1))
+    norms = np.sqrt(row_squares(rows))
     # Squares of shorter ones have lost their digits.
     rows, norms = without(~np.isfinite(norms) | (norms < LEAST_LENGTH), rows, norms)
     # Toward zero: never longer than B.

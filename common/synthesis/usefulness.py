@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from common.errors import ConfigError
 from common.privacy.analytic_gaussian import epsilon_at, mu_for
 
 LEAST, GOOD = 45.0, 100.0
@@ -59,10 +60,27 @@ def usefulness(n: float, n_classes: int, epsilon: float, delta: float) -> Useful
     epsilon, delta
         Of the whole run; infinity: no noise.
     """
-    if math.isinf(epsilon):
-        return Usefulness("good", math.inf, 0.0)
-    strength = n * mu_for(epsilon, delta) / math.sqrt(n_classes)
-    wanted = LEAST * math.sqrt(n_classes) / n if n else math.inf
+    strength = strength_of(n, n_classes, epsilon, delta)
+    if math.isinf(strength):
+        return Usefulness("good", strength, 0.0)
+    wanted = LEAST * math.sqrt(n_classes) / n
     least = epsilon_at(wanted, delta) if wanted <= mu_for(100.0, delta) else math.inf
     grade = "none" if strength < LEAST else "weak" if strength < GOOD else "good"
     return Usefulness(grade, strength, least)
+
+
+def strength_of(n: float, n_classes: int, epsilon: float, delta: float) -> float:
+    """n mu / sqrt(n_classes); infinity without noise.
+
+    Raises
+    ------
+    ConfigError
+        There is no unit or no class; or epsilon or delta is none.
+    """
+    if not 0 < n < math.inf or n_classes < 1:
+        raise ConfigError(
+            f"{n} units of {n_classes} classes: give the rough number of units, and the classes"
+        )
+    if math.isinf(epsilon):
+        return math.inf
+    return n * mu_for(epsilon, delta) / math.sqrt(n_classes)

@@ -26,13 +26,13 @@ JOINT: Mapping[str, Any] = MappingProxyType(
 # studies: docs/fine-tuning.md.
 FROM_BUNDLE: Mapping[str, Any] = MappingProxyType(
     {
-        "rounds": 10,
+        "rounds": 15,
         "local_epochs": 1,
         "batch_size": 64,
         "learning_rate": 2e-3,
         "schedule": "cosine",
         "class_weights": "balanced",
-        "patience": 3,
+        "patience": 5,
     }
 )
 # The same where a round is one step of all sites.

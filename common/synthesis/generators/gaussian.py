@@ -12,10 +12,10 @@ import numpy as np
 
 from common.synthesis import scatter
 from common.synthesis.class_prior import Noisy, class_deviations
-from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, pairs_of
+from common.synthesis.contributions import MOST_UNITS, STEPS, pairs_of
 from common.synthesis.gaussian_options import GaussianOptions
 from common.synthesis.generator import Generator, Stage, State
-from common.synthesis.low_rank import capped, loadings
+from common.synthesis.low_rank import loadings
 from common.synthesis.matched_samples import deviations
 from common.synthesis.options import options_of
 from common.synthesis.ratio_means import Rows, weights_of, with_constant
@@ -26,6 +26,7 @@ from common.synthesis.schema import Schema
 from common.synthesis.shrinkage import shrunk_to_mean
 
 SD_OF_ABSOLUTE = math.sqrt(math.pi / 2)  # a normal variable's sd over its mean absolute value
+CLIPPING_DIFFERS = 0.1  # by class, relative
 LEAST_VARIANCE = 0.05  # of the mean of all genes'
 
 
@@ -66,8 +67,6 @@ class Gaussian(Generator):
             "center": (2 * d + 1, STEPS),
             "classes": (k * (d + 1), STEPS),
         }
-        if self.settings.again_share:
-            sizes["again"] = (k * (d + 1), STEPS)
         if self.settings.scatter_share:
             sizes["scatter"] = (scatter.n_products(d) + d + 1, math.hypot(scatter.L2, STEPS))
         return tuple(
@@ -92,10 +91,8 @@ class Gaussian(Generator):
             rows = with_constant(pairs.unit_means(away), radius)
             absolute = self.settings.absolute_weight * pairs.unit_means(np.abs(away))
             return Rows(np.hstack([absolute, rows]), nothing).sums(pairs, radius, k)
-        if stage.name in ("classes", "again"):
-            first = stage.name == "classes"
-            about = state["center"] if first else state["means"][pairs.classes]
-            rows = pairs.means((scaled - about) * state["genes"])
+        if stage.name == "classes":
+            rows = pairs.means(scaled - state["center"])
             return Rows(np.zeros((n, 0)), with_constant(rows, radius)).sums(pairs, radius, k)
         away = (scaled - state["means"][pairs.classes]) / state["sd"]
         absolute = with_constant(pairs.unit_means(np.abs(away)), radius)
@@ -115,7 +112,7 @@ class Gaussian(Generator):
             return state | {"center": center, "center_error": np.array(error)}
         if stage.name == "center":
             return state | self._centered(total, noise_sd, unit, state)
-        if stage.name in ("classes", "again"):
+        if stage.name == "classes":
             return state | self._classes(total, noise_sd, unit, state)
         return state | self._scatter(total, noise_sd, unit, state)
 
@@ -134,8 +131,8 @@ class Gaussian(Generator):
             return self.settings.coarse_clip * width / 2 * math.sqrt(d)
         if stage.name == "center":
             squares = d * ((self.settings.spread * width) ** 2 + float(state["center_error"]))
-        elif stage.name in ("classes", "again"):
-            squares = ((state["sd"] ** 2 + state["center_error"]) * state["genes"] ** 2).sum()
+        elif stage.name == "classes":
+            squares = (state["sd"] ** 2 + state["center_error"]).sum()
         else:
             squares = d
         return self.settings.clip * math.sqrt(squares)
@@ -170,39 +167,31 @@ class Gaussian(Generator):
         unsure = 2 * c**2 * (2 * absolute**2 * noise) + 4 * away**2 * error
         variance, _ = shrunk_to_mean(variance, float(unsure.mean()))
         variance = _at_least(variance)
-        return {"center": center, "center_error": np.array(error), "variance": variance, "sd": np.sqrt(variance), "genes": np.ones(d)}
+        return {"center": center, "center_error": np.array(error), "sd": np.sqrt(variance)}
 
     def _classes(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
         k = self.schema.n_classes
         sums = total.reshape(k, -1)
-        # Two noisy numbers of records: by the constants here and by the counts released before.
-        here = weights_of(sums[:, -1])
-        clipped = max(here.sum(), 1e-9) / state["class_units"].sum()
+        # Two noisy numbers of a class's records: how many, released before, and here how many less
+        # what was clipped of them. Clipping differs a little by class, so neither stands for the
+        # other exactly.
+        here, before = weights_of(sums[:, -1]), state["class_units"]
+        clipped = max(here.sum(), 1e-9) / before.sum()
         sd = np.array([float(weights_of(noise_sd)), float(state["class_units_sd"]) * clipped])
-        trust = sd[1] ** 2 / (sd**2).sum() if noise_sd else 1.0
-        both = trust * here + (1 - trust) * clipped * state["class_units"]
-        weight = np.maximum(both, max(0.5 * sd.min(), 1e-9))[:, None]
-        genes = state["genes"]
-        y = sums[:, :-1] * unit / (weight * genes)
-        noise = np.broadcast_to((noise_sd * unit / (weight * genes)) ** 2, y.shape)
-        if "y" in state:
-            # About the means of the first time; by their noise the two are weighted.
-            y = y + state["means"] - state["center"]
-            part = state["y_noise"] / (state["y_noise"] + noise) if noise_sd else 1.0
-            y, noise = part * y + (1 - part) * state["y"], part * noise
+        scaled, differs = before * clipped, (CLIPPING_DIFFERS * before * clipped) ** 2
+        weight = _trusting(here, sd[0] ** 2, scaled, sd[1] ** 2 + differs)
+        units = _trusting(scaled, sd[1] ** 2, here, sd[0] ** 2 + differs) / clipped
+        weight = np.maximum(weight, max(0.5 * sd.min(), 1e-9))[:, None]
+        y = sums[:, :-1] * unit / weight
+        noise = np.broadcast_to((noise_sd * unit / weight) ** 2, y.shape)
         seen = Noisy(y, noise, float(state["center_error"]), weight[:, 0] / weight.sum())
-        away = class_deviations(seen, state["variance"])
-        apart = seen.shares @ (away - seen.shares @ away) ** 2
-        kept = np.sqrt(apart / max(apart.mean(), 1e-300) + self.settings.kept)
+        away = class_deviations(seen, state["sd"] ** 2)
+        between = seen.shares @ (away - seen.shares @ away) ** 2
         return {
-            "y": y,
-            "y_noise": noise,
-            "genes": kept / kept.mean(),
             "means": np.clip(state["center"] + away, self.low, self.high),
-            "sd": np.sqrt(_at_least(state["variance"] - apart)),
-            "class_units": weight[:, 0] / clipped,
-            "class_units_sd": sd.min() / clipped,
-            "loadings": np.zeros((len(genes), 0)),
+            "sd": np.sqrt(_at_least(state["sd"] ** 2 - between)),
+            "class_units": np.maximum(units, max(0.5 * sd.min() / clipped, 1e-9)),
+            "loadings": np.zeros((self.schema.n_genes, 0)),
         }
 
     def _scatter(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
@@ -218,3 +207,11 @@ class Gaussian(Generator):
 
 def _at_least(variance: np.ndarray) -> np.ndarray:
     return np.maximum(variance, LEAST_VARIANCE * np.maximum(variance.mean(), 1e-12))
+
+
+def _trusting(
+    first: np.ndarray, error: np.ndarray | float, second: np.ndarray, other: np.ndarray | float
+) -> np.ndarray:
+    """Two estimates as one, weighted by the inverse of their errors' variances."""
+    part = other / np.maximum(error + other, 1e-300)
+    return part * first + (1 - part) * second
