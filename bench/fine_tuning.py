@@ -155,9 +155,9 @@ def keep_rows(rows: list[dict[str, Any]], *, tell: bool = True) -> None:
         if group.endswith((RECIPES, FRUGAL)):
             gained, low, high = own["gained"]
             claims[
-                f"{at_most}, validation macro-F1 not below that from scratch: {gained:+.3f} "
+                f"{at_most}, validation macro-F1 not surely below that from scratch: {gained:+.3f} "
                 f"({low:+.3f} to {high:+.3f})"
-            ] = own["together"] <= MOST and gained >= 0
+            ] = own["together"] <= MOST and high >= 0
         else:
             claims[f"{at_most}, target reached in {own['reached']} of {own['cases']}"] = (
                 own["together"] <= MOST and own["reached"] == own["cases"]

@@ -12,8 +12,8 @@ from typing import Any
 from common.synthesis.scatter import MOST_GENES
 from common.synthesis.usefulness import strength_of
 
-# From a strength on: shares of mu^2 of coarse, center, classes and scatter, and weights of the
-# counts of classes and of absolute deviations.
+# From a strength on: shares of mu^2 of coarse, center, classes and scatter, weights of the counts
+# of classes and of absolute deviations, and radii.
 NAMES = (
     "coarse-share",
     "center-share",
@@ -21,12 +21,14 @@ NAMES = (
     "scatter-share",
     "count-weight",
     "absolute-weight",
+    "clip",
+    "coarse-clip",
 )
 SETTINGS = (
-    (0.0, (0.20, 0.40, 0.40, 0.0, 0.7, 0.3)),
-    (80.0, (0.15, 0.35, 0.50, 0.0, 0.5, 0.2)),
-    (150.0, (0.08, 0.20, 0.72, 0.0, 0.3, 0.3)),
-    (250.0, (0.05, 0.10, 0.55, 0.3, 0.3, 0.5)),
+    (0.0, (0.15, 0.40, 0.45, 0.0, 1.2, 0.5, 0.4, 0.08)),
+    (80.0, (0.15, 0.35, 0.50, 0.0, 0.5, 0.2, 0.6, 0.3)),
+    (150.0, (0.08, 0.20, 0.72, 0.0, 0.3, 0.3, 0.6, 0.3)),
+    (250.0, (0.05, 0.10, 0.55, 0.3, 0.3, 0.5, 0.6, 0.3)),
 )
 
 

@@ -9,8 +9,8 @@ Model = Literal["logistic", "forest"]
 MODELS: tuple[Model, ...] = ("logistic", "forest")
 FIGURES = ("accuracy", "macro_f1", "macro_aupr")
 SETTINGS = {
-    "logistic": "logistic regression (scikit-learn, L2, C = 1, lbfgs) on genes standardised by the "
-    "cohort that it is trained on",
+    "logistic": "logistic regression (scikit-learn, L2, C = 1, lbfgs) on genes centred by the "
+    "cohort that it is trained on, all in one unit: that of log expression",
     "forest": "random forest (scikit-learn, 100 trees)",
 }
 
@@ -88,5 +88,6 @@ def classifier(model: Model, seed: int):
     from sklearn.preprocessing import StandardScaler
 
     if model == "logistic":
-        return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        # Not divided by each gene's spread, which would make as much of genes that hardly vary.
+        return make_pipeline(StandardScaler(with_std=False), LogisticRegression(max_iter=1000))
     return RandomForestClassifier(random_state=seed)
