@@ -51,6 +51,7 @@ bench: install
 	$(BIN)/python -m bench.masking $(DATA)
 	$(BIN)/python -m bench.noise
 	$(BIN)/python -m bench.synthesis $(DATA)
+	$(BIN)/python -m bench.synthesis_sites $(DATA)
 	$(BIN)/python -m bench.rounds $(DATA)
 	$(BIN)/python -m bench.many_nodes
 	$(BIN)/python -m bench.memory
