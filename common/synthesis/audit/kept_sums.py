@@ -27,7 +27,7 @@ def kept_sums(run_dir: Path, n_stages: int) -> tuple[list[np.ndarray], list[floa
         return None
     totals, sds = [], []
     for path in paths:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(path) as kept:
             totals.append(kept["total"])
             sds.append(float(kept["noise_sd"]))
     return totals, sds
