@@ -287,10 +287,12 @@ def _summary(record: RunRecord, phases: list[PhaseTraffic]) -> str:
     in_all = sum(phase.bytes for phase in phases)
     received = sum(phase.received for phase in phases)
     messages = sum(phase.messages for phase in phases)
+    cohort = record.run.get("task") == TASK
+    mostly = "what earlier sums told" if cohort else "the model of each round"
     return (
         f"The sites sent {messages:,} messages, {page.in_bytes(in_all)} in all; of these "
         f"{page.in_bytes(masked)} in messages with masked sums and {page.in_bytes(in_all - masked)}"
-        f" in others. They received {page.in_bytes(received)}, mostly the model of each round."
+        f" in others. They received {page.in_bytes(received)}, mostly {mostly}."
     )
 
 
