@@ -1,6 +1,6 @@
 """The two bulk cohorts as they are scored: values, classes, folds and public bounds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from common.synthesis.records import Records
 from common.synthesis.schema import Schema
 
 BRCA, TB = "bulk_tcga_brca_camda", "bulk_tb_7cohort_lm"
+# Whose ranking of genes is public knowledge to the first.
+OTHER = {BRCA: TB, TB: BRCA}
 # Neither is of the data: variance-stabilised values of counts are below log2 of the largest count;
 # log2(CPM + 1) of at most 10^6.
 BOUNDS = {BRCA: (0.0, 24.0), TB: (0.0, 20.0)}
@@ -49,6 +51,23 @@ def left_out(folder: Path, name: str) -> Iterator[tuple[str, Fold]]:
     for one in np.unique(cohort):
         parts = (_part(values, codes, cohort != one, out) for out in (False, True))
         yield one, Fold(schema, *parts)
+
+
+def ranked(values: np.ndarray, genes: Sequence[str], most: int) -> list[str]:
+    """The genes whose values vary most, (n_records, n_genes): first the largest variance."""
+    order = np.argsort(-values.var(axis=0), kind="stable")
+    return [genes[j] for j in order[:most]]
+
+
+def ranked_elsewhere(folder: Path, name: str, most: int) -> list[str]:
+    """Genes of a data set that vary most in the *other* one: nothing of its own records is used.
+
+    TB's is blood and another disease than BRCA's: only what is generally known of genes' spread.
+    """
+    _, _, _, schema = _read(folder, name)
+    _, values, _, other = _read(folder, OTHER[name])
+    shared = np.isin(other.genes, schema.genes)
+    return ranked(values[:, shared], np.array(other.genes)[shared].tolist(), most)
 
 
 def _read(folder: Path, name: str) -> tuple[anndata.AnnData, np.ndarray, np.ndarray, Schema]:

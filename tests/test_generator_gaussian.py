@@ -50,10 +50,14 @@ def all_states(generator: Gaussian, records: Records) -> list[dict[str, np.ndarr
 
 
 REFERENCE = normal_records(60)[0]
-STATES = {
-    unit: all_states(Gaussian(schema(unit, most_records=3), 1.0, DELTA), REFERENCE)
+SOME = {"class-genes": ["g5", "g1"]}
+GENERATORS = {
+    (unit, bool(options)): Gaussian(schema(unit, most_records=3), 1.0, DELTA, options)
     for unit in ("record", "donor")
+    for options in ({}, SOME)
 }
+STATES = {key: all_states(generator, REFERENCE) for key, generator in GENERATORS.items()}
+every_generator = pytest.mark.parametrize(("unit", "some"), list(GENERATORS))
 
 
 @st.composite
@@ -74,14 +78,14 @@ def joined(first: Records, second: Records) -> Records:
     )
 
 
-@pytest.mark.parametrize("unit", ["record", "donor"])
+@every_generator
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_sums_of_sites_are_those_of_all_units_bit_for_bit(unit, data):
+def test_sums_of_sites_are_those_of_all_units_bit_for_bit(unit, some, data):
     first = data.draw(some_units(unit, data.draw(st.integers(1, 4))))
     second = data.draw(some_units(unit, data.draw(st.integers(1, 4))))
-    generator = Gaussian(schema(unit, most_records=3), 1.0, DELTA)
-    for stage, state in zip(generator.stages, STATES[unit], strict=True):
+    generator = GENERATORS[unit, some]
+    for stage, state in zip(generator.stages, STATES[unit, some], strict=True):
         apart = [generator.statistics(stage, part, state) for part in (first, second)]
         both = generator.statistics(stage, joined(first, second), state)
         assert both.dtype == np.int64
@@ -89,22 +93,23 @@ def test_sums_of_sites_are_those_of_all_units_bit_for_bit(unit, data):
         np.testing.assert_array_equal(apart[0] + apart[1], both)
 
 
-@pytest.mark.parametrize("unit", ["record", "donor"])
+@every_generator
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_no_unit_adds_more_than_the_sensitivity(unit, data):
+def test_no_unit_adds_more_than_the_sensitivity(unit, some, data):
     one = data.draw(some_units(unit, 1))
-    generator = Gaussian(schema(unit, most_records=3), 1.0, DELTA)
-    for stage, state in zip(generator.stages, STATES[unit], strict=True):
+    generator = GENERATORS[unit, some]
+    for stage, state in zip(generator.stages, STATES[unit, some], strict=True):
         added = generator.statistics(stage, one, state)
         # Python's integers: a square may leave int64.
         assert sum(int(v) ** 2 for v in added) <= stage.l2**2
         assert max(abs(int(v)) for v in added) <= stage.bound
 
 
-def test_a_sensitivity_is_used_and_not_far_above_what_units_add():
+@pytest.mark.parametrize("options", [{}, SOME])
+def test_a_sensitivity_is_used_and_not_far_above_what_units_add(options):
     records, _ = normal_records(200)
-    generator = Gaussian(schema(), 1.0, DELTA)
+    generator = Gaussian(schema(), 1.0, DELTA, options)
     for stage, state in zip(generator.stages, all_states(generator, records), strict=True):
         longest = 0.0
         for i in range(len(records.values)):
@@ -174,6 +179,10 @@ def test_without_a_share_there_is_no_scatter():
         ({"coarse-share": 0.7, "center-share": 0.4}, "more than 1"),
         ({"clip": -1.0}, "clip"),
         ({"cliq": 1.0}, "did you mean 'clip'"),
+        ({"class-genes": ["g1", "gg3", "ESR1"]}, r"7 genes: 'ESR1', 'gg3' \(did you mean 'g3'"),
+        ({"class-genes": [f"ESR{i}" for i in range(9)]}, "'ESR4' and 4 more. Correct"),
+        ({"class-genes": "g1"}, "class-genes = 'g1'.*valid list"),
+        ({"class-genes": ["g1", 3]}, r"class-genes.1 = \['g1', 3\].*valid string"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, message):
@@ -219,3 +228,69 @@ def test_noise_hides_little_at_a_large_epsilon_and_much_at_a_small_one():
         errors[epsilon] = np.abs(state["means"] - means).mean()
     assert errors[50.0] < 0.2
     assert errors[50.0] < errors[0.1] / 2
+
+
+@pytest.mark.parametrize("unit", ["record", "donor"])
+def test_numbers_by_class_are_of_the_class_genes_alone(unit):
+    generator = GENERATORS[unit, True]
+    at = [stage.name for stage in generator.stages].index("classes")
+    stage, state = generator.stages[at], STATES[unit, True][at]
+    assert stage.n_values == K * (2 + 1)
+    before = generator.statistics(stage, REFERENCE, state)
+    others = REFERENCE.values.copy()
+    others[:, [0, 2, 3, 4, 6]] = 24 - others[:, [0, 2, 3, 4, 6]]
+    same = Records(others, REFERENCE.classes, REFERENCE.units)
+    np.testing.assert_array_equal(generator.statistics(stage, same, state), before)
+    others[:, 1] += 1
+    assert (generator.statistics(stage, same, state) != before).any()
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e3])
+@pytest.mark.parametrize("unit", ["record", "donor"])
+def test_other_genes_have_one_mean_for_all_classes(unit, noise):
+    # A wide ball: of two genes clipping is no little distortion.
+    options, state = SOME | {"clip": 10.0}, {}
+    generator = Gaussian(schema(unit, most_records=3), 1.0, DELTA, options)
+    records, means = normal_records(4000)
+    for stage in generator.stages:
+        total = generator.statistics(stage, records, state).astype(float)
+        state = generator.take(stage, total, noise, state)
+    others = [0, 2, 3, 4, 6]
+    assert state["means"].shape == (K, D)
+    np.testing.assert_array_equal(
+        state["means"][:, others], np.tile(state["center"][others], (K, 1))
+    )
+    np.testing.assert_allclose(state["means"][:, [1, 5]], means[:, [1, 5]], atol=0.2)
+    values, _ = generator.sample(state, np.array([200, 200, 200]), np.random.default_rng(0))
+    # What classes differ in there is spread of all of them.
+    spread = (records.values - records.values.mean(axis=0)).std(axis=0)[others]
+    np.testing.assert_allclose(values.std(axis=0)[others], spread, rtol=0.2)
+
+
+def test_all_genes_named_is_as_none_named():
+    records, _ = normal_records(60)
+    named = Gaussian(schema(), 1.0, DELTA, {"class-genes": [f"g{j}" for j in range(D)][::-1]})
+    plain = GENERATORS["record", False]
+    for one, other in zip(all_states(named, records), all_states(plain, records), strict=True):
+        assert one.keys() == other.keys()
+        for key, array in one.items():
+            np.testing.assert_array_equal(array, other[key])
+
+
+def test_class_genes_are_given_less_noise():
+    """Of 60 genes 3 differ: the same budget finds their means better if only they may."""
+    rng, named = np.random.default_rng(0), [3, 30, 59]
+    classes, values = rng.integers(0, K, 600), rng.normal(12, 1, (600, 60))
+    away = np.zeros((K, 60))
+    away[:, named] = rng.normal(0, 1, (K, 3))
+    records = Records(values + away[classes], classes, np.arange(600))
+    errors = []
+    for genes in ([], [f"g{j}" for j in named]):
+        states = [
+            fit_pooled(Gaussian(schema(n_genes=60), 0.3, DELTA, {"class-genes": genes}), [records])
+            for _ in range(8)
+        ]
+        found = np.array([state["means"] - state["means"].mean(axis=0) for state in states])
+        true = away - away.mean(axis=0)
+        errors.append(np.sqrt(((found - true) ** 2)[:, :, named].mean()))
+    assert errors[1] < 0.8 * errors[0]

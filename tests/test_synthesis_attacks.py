@@ -18,20 +18,26 @@ D, K = 5, 3
 CASES = [
     ("gaussian", "record", False),
     ("gaussian", "donor", True),
+    ("gaussian, some genes", "record", False),
+    ("gaussian, some genes", "donor", False),
     ("star", "record", False),
     ("star", "donor", False),
     ("copula", "record", True),
     ("copula", "donor", False),
     ("cvae", "record", False),
 ]
-OPTIONS = {"copula": {"copula-share": 0.2}, "cvae": {"steps": 2}}
+OPTIONS = {
+    "copula": {"copula-share": 0.2},
+    "cvae": {"steps": 2},
+    "gaussian, some genes": {"class-genes": ["g3", "g0"]},
+}
 
 
 def generator_of(name: str, unit: str, counts: bool):
     genes, classes = tuple(f"g{j}" for j in range(D)), tuple(f"c{c}" for c in range(K))
     most = 3 if unit == "donor" else 1
     schema = Schema(genes, classes, 0.0, 20.0, unit, most, counts)
-    return GENERATORS.get(name)(schema, 1.0, 1e-5, OPTIONS.get(name, {}))
+    return GENERATORS.get(name.partition(",")[0])(schema, 1.0, 1e-5, OPTIONS.get(name, {}))
 
 
 def some_records(n: int, seed: int = 0, units=None, counts: bool = True) -> Records:
@@ -155,7 +161,7 @@ def test_rows_that_are_not_finite_add_nothing():
     assert whole[3].all()
 
 
-@pytest.mark.parametrize("name", ["gaussian", "copula"])
+@pytest.mark.parametrize("name", ["gaussian", "gaussian, some genes", "copula"])
 def test_a_donor_of_one_record_adds_the_same_beside_donors_of_several(name):
     """Else a donor of several changes what all the others add."""
     generator = generator_of(name, "donor", False)

@@ -8,7 +8,7 @@ import pytest
 
 from cli.console import console
 from cli.summaries import summarise
-from common.errors import InputError, RunError
+from common.errors import ConfigError, InputError, RunError
 from common.privacy import distributed_noise
 from common.privacy.composition import composed_epsilon
 from common.privacy.spends import GaussianSpend
@@ -67,6 +67,28 @@ def test_the_rule_names_the_generator_of_a_run_that_names_none(tmp_path):
     counted = config_of(generator="auto", expression="counts", generator_options="rank = 3")
     made = generator_of(counted, schema_of(counted, GENES, ("A", "B")))
     assert (made.name, made.options["rank"]) == ("copula", 3)
+
+
+@pytest.mark.parametrize("generator", ["auto", "gaussian"])
+def test_classes_differ_in_the_genes_that_a_run_names(tmp_path, generator):
+    named = [GENES[4], GENES[1]]
+    # Noise would hide the few units' differences in these, too.
+    settings = {**OFF, "generator": generator}
+    settings["generator_options"] = f"class-genes = {json.dumps(named)}"
+    run = synthesize(tmp_path / "out", cohorts(2), **settings)
+    assert run["privacy"]["options"]["class-genes"] == named
+    means = PublishedCohort.load(tmp_path / "out/bundle").state["means"]
+    differ = [gene for gene, of_class in zip(GENES, means.T, strict=True) if np.ptp(of_class) > 0]
+    assert differ == sorted(named, key=GENES.index)
+
+
+def test_a_gene_that_no_site_has_is_named_before_anything_is_spent(tmp_path):
+    settings = {"generator": "gaussian", "generator_options": 'class-genes = ["ESR1"]'}
+    with pytest.raises(ConfigError, match=r"none of the run's \d+ genes: 'ESR1'"):
+        synthesize(tmp_path / "out", cohorts(2), **settings)
+    log = lines(tmp_path / "out/sites/site-1/outbox.jsonl")
+    assert log
+    assert not any(line["phase"] == "noised_sums" for line in log)
 
 
 def test_donors_are_whole_in_every_block(tmp_path, monkeypatch):

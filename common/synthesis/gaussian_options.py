@@ -1,11 +1,16 @@
 """What may be set of the Gaussian generator: all public."""
 
+import difflib
 import math
+from collections.abc import Sequence
 
+import numpy as np
 from pydantic import Field, model_validator
 
+from common.errors import ConfigError
 from common.synthesis.options import Options
 
+MOST_NAMED = 5
 STAGES = ("coarse", "center", "classes", "scatter")
 
 
@@ -26,6 +31,9 @@ class GaussianOptions(Options):
         Of the numbers of each class in the first release, against the means.
     absolute_weight
         Of absolute deviations against deviations in the second.
+    class_genes
+        Names of the only genes whose means may differ by class: public knowledge, never looked up
+        in the records. Empty: all.
     """
 
     coarse_share: float = Field(0.05, gt=0, lt=1)
@@ -37,6 +45,7 @@ class GaussianOptions(Options):
     clip: float = Field(0.6, gt=0, le=10)
     count_weight: float = Field(0.7, gt=0, le=10)
     absolute_weight: float = Field(0.5, gt=0, le=10)
+    class_genes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "GaussianOptions":
@@ -48,3 +57,33 @@ class GaussianOptions(Options):
     def shares(self) -> dict[str, float]:
         """Of mu^2 by stage, in their order."""
         return {stage: getattr(self, f"{stage}_share") for stage in STAGES}
+
+    def places_in(self, genes: Sequence[str]) -> slice | np.ndarray:
+        """Where the genes that tell classes apart are, in the order of ``genes``.
+
+        Raises
+        ------
+        ConfigError
+            One of them is not there: it names some such, and those most like them.
+        """
+        if not self.class_genes:
+            return slice(None)
+        known = set(genes)
+        if missing := sorted(set(self.class_genes) - known):
+            raise _unknown(missing, genes)
+        return np.flatnonzero(np.isin(genes, self.class_genes))
+
+
+def _unknown(missing: list[str], genes: Sequence[str]) -> ConfigError:
+    said = []
+    for name in missing[:MOST_NAMED]:
+        near = difflib.get_close_matches(name, genes, n=3, cutoff=0.5)
+        said.append(
+            repr(name) + (f" (did you mean {' or '.join(map(repr, near))}?)" if near else "")
+        )
+    more = len(missing) - len(said)
+    message = (
+        f"option class-genes names what is none of the run's {len(genes)} genes: {', '.join(said)}"
+        f"{f' and {more} more' if more else ''}. Correct the names or leave them out"
+    )
+    return ConfigError(message, public=message)

@@ -78,4 +78,7 @@ def require_generator(config: "RunConfig") -> None:
     ConfigError
         As of :func:`generator_of`.
     """
-    generator_of(config, schema_of(config, ("a", "b"), config.public_classes or ("a", "b")))
+    # Genes are the sites' to tell: until then those that an option names are taken to be there.
+    named = config.options.get("class-genes", [])
+    genes = ["a", "b", *(named if isinstance(named, list) else [])]
+    generator_of(config, schema_of(config, genes, config.public_classes or ("a", "b")))

@@ -40,6 +40,7 @@ def options_of(kind: type[O], generator: str, given: Mapping[str, Any] | None) -
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        value = given.get(where.partition(".")[0])
         raise ConfigError(
-            f"option {where} = {given.get(where)!r} of generator {generator}: {first['msg']}"
+            f"option {where} = {value!r} of generator {generator}: {first['msg']}"
         ) from None

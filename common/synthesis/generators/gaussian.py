@@ -51,6 +51,9 @@ class Gaussian(Generator):
         super().__init__(schema, epsilon, delta, options)
         self.settings = options_of(GaussianOptions, self.name, options)
         self.low, self.high = bounds(schema)
+        # Classes differ in the means of these alone: fewer numbers, in a smaller ball.
+        self._class_genes = self.settings.places_in(schema.genes)
+        self._n_class_genes = len(np.arange(schema.n_genes)[self._class_genes])
         # A donor counts in each class and once for all: a vector of length sqrt(n_classes + 1).
         donor = schema.unit == "donor"
         self._n_counts = schema.n_classes + donor
@@ -65,7 +68,7 @@ class Gaussian(Generator):
         sizes = {
             "coarse": (self._n_counts + d + 1, math.hypot(self._count_norm, STEPS)),
             "center": (2 * d + 1, STEPS),
-            "classes": (k * (d + 1), STEPS),
+            "classes": (k * (self._n_class_genes + 1), STEPS),
         }
         if self.settings.scatter_share:
             sizes["scatter"] = (scatter.n_products(d) + d + 1, math.hypot(scatter.L2, STEPS))
@@ -92,7 +95,7 @@ class Gaussian(Generator):
             absolute = self.settings.absolute_weight * pairs.unit_means(np.abs(away))
             return Rows(np.hstack([absolute, rows]), nothing).sums(pairs, radius, k)
         if stage.name == "classes":
-            rows = pairs.means(scaled - state["center"])
+            rows = pairs.means(scaled - state["center"])[:, self._class_genes]
             return Rows(np.zeros((n, 0)), with_constant(rows, radius)).sums(pairs, radius, k)
         away = (scaled - state["means"][pairs.classes]) / state["sd"]
         absolute = with_constant(pairs.unit_means(np.abs(away)), radius)
@@ -132,7 +135,7 @@ class Gaussian(Generator):
         if stage.name == "center":
             squares = d * ((self.settings.spread * width) ** 2 + float(state["center_error"]))
         elif stage.name == "classes":
-            squares = (state["sd"] ** 2 + state["center_error"]).sum()
+            squares = (state["sd"] ** 2 + state["center_error"])[self._class_genes].sum()
         else:
             squares = d
         return self.settings.clip * math.sqrt(squares)
@@ -185,8 +188,10 @@ class Gaussian(Generator):
         y = sums[:, :-1] * unit / weight
         noise = np.broadcast_to((noise_sd * unit / weight) ** 2, y.shape)
         seen = Noisy(y, noise, float(state["center_error"]), weight[:, 0] / weight.sum())
-        away = class_deviations(seen, state["sd"] ** 2)
-        between = seen.shares @ (away - seen.shares @ away) ** 2
+        genes = self._class_genes
+        away, between = np.zeros((k, self.schema.n_genes)), np.zeros(self.schema.n_genes)
+        away[:, genes] = found = class_deviations(seen, state["sd"][genes] ** 2)
+        between[genes] = seen.shares @ (found - seen.shares @ found) ** 2
         return {
             "means": np.clip(state["center"] + away, self.low, self.high),
             "sd": np.sqrt(_at_least(state["sd"] ** 2 - between)),
