@@ -119,3 +119,12 @@ def sampled(generator: Generator, records: Records, counts: list[int], seed: int
     if generator.schema.counts:
         np.testing.assert_array_equal(values, np.round(values))
     return state, values, classes
+
+
+def many_cells(n_per_class: int) -> Records:
+    """One donor's, far more than count."""
+    rng = np.random.default_rng(1)
+    n = N_CLASSES * n_per_class
+    counts = rng.poisson(3.0, (n, N_GENES)).astype(float)
+    classes = np.repeat(np.arange(N_CLASSES), n_per_class)
+    return Records(counts, classes, np.zeros(n, dtype=np.int64))

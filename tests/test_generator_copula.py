@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from common.errors import ConfigError, InputError
 from common.synthesis.negative_binomial import fitted
-from common.synthesis.records import Records
 from common.synthesis.registry import GENERATORS
 from tests.generator_cases import (
     assert_additive,
     assert_bounded,
     assert_shares,
     cohort,
+    many_cells,
     one_unit,
     sampled,
     schema,
@@ -52,13 +52,7 @@ def test_no_unit_changes_a_statistic_by_more_than_its_sensitivity(unit, counts, 
 def test_a_donor_with_a_thousand_cells_counts_no_more_than_one_with_a_few():
     generator = copula("donor", True)
     base = cohort(generator.schema, 9)
-    rng = np.random.default_rng(1)
-    many = Records(
-        rng.poisson(3.0, (3000, 6)).astype(float),
-        np.repeat(np.arange(3), 1000),
-        np.zeros(3000, dtype=np.int64),
-    )
-    assert_bounded(generator, states(generator, base), base, many)
+    assert_bounded(generator, states(generator, base), base, many_cells(1000))
 
 
 def test_without_noise_log_values_keep_means_spread_and_correlations():

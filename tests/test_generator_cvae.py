@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from common.errors import ConfigError, InputError
 from common.synthesis.private_steps import normalised
-from common.synthesis.records import Records
 from common.synthesis.registry import GENERATORS
 from common.synthesis.score_vae import ScoreVAE, Shape
 from tests.generator_cases import (
@@ -15,6 +14,7 @@ from tests.generator_cases import (
     assert_bounded,
     assert_shares,
     cohort,
+    many_cells,
     one_unit,
     sampled,
     schema,
@@ -51,13 +51,7 @@ def test_no_unit_changes_a_step_by_more_than_its_sensitivity(unit, counts, data)
 def test_a_donor_with_hundreds_of_cells_counts_no_more_than_one_with_a_few():
     generator = cvae("donor", True)
     base = cohort(generator.schema, 6)
-    rng = np.random.default_rng(1)
-    many = Records(
-        rng.poisson(3.0, (600, 6)).astype(float),
-        np.repeat(np.arange(3), 200),
-        np.zeros(600, dtype=np.int64),
-    )
-    assert_bounded(generator, states(generator, base), base, many)
+    assert_bounded(generator, states(generator, base), base, many_cells(200))
 
 
 def test_gradients_that_overflow_are_bounded_too():

@@ -14,6 +14,7 @@ from tests.generator_cases import (
     assert_bounded,
     assert_shares,
     cohort,
+    many_cells,
     one_unit,
     sampled,
     schema,
@@ -61,13 +62,7 @@ def test_a_record_adds_one_to_one_bin_of_each_gene_in_its_class():
 def test_a_donor_with_a_thousand_cells_counts_no_more_than_one_with_a_few():
     generator = star("donor", True)
     base = cohort(generator.schema, 9)
-    rng = np.random.default_rng(1)
-    many = Records(
-        rng.poisson(3.0, (3000, 6)).astype(float),
-        np.repeat(np.arange(3), 1000),
-        np.zeros(3000, dtype=np.int64),
-    )
-    assert_bounded(generator, states(generator, base), base, many)
+    assert_bounded(generator, states(generator, base), base, many_cells(1000))
 
 
 def test_without_noise_the_table_is_the_cohorts():
