@@ -272,6 +272,11 @@ class RunConfig(
             self.require_privacy()
         except ConfigError as error:
             faults.append(str(error))
+        if self.noise_lost and self.secure_sum == "crypten":
+            faults.append(
+                f"noise-lost = {self.noise_lost} with secure-sum = crypten, which opens no sum "
+                "without all its sites: set secure-sum = masked, or noise-lost = 0"
+            )
         n_counted = self.noise_lost + self.noise_colluding
         if self.n_sites and n_counted >= self.n_sites:
             faults.append(

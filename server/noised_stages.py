@@ -126,7 +126,8 @@ class NoisedStages:
             raise SecureSumError(
                 f"release {number} ({stage.name}) is void: {error}. What sites have paid for it "
                 "stays spent, and its noise is not drawn again: --resume pays this release once "
-                "more; noise-lost = 1 or more with on-site-error = continue bears lost sites"
+                "more; noise-lost = 1 or more with on-site-error = continue and secure-sum = "
+                "masked bears lost sites"
             ) from None
         released = self._released(stage, asked.n_begun, summed.n_sites)
         return summed.values["noised"], released
