@@ -1,7 +1,6 @@
 """Runs over real nodes, each a process of its own, that are killed at random moments."""
 
 import contextlib
-import json
 import signal
 import time
 
@@ -9,7 +8,8 @@ import psutil
 import pytest
 
 from bench.many_nodes import many_nodes
-from bench.nodes import LINK, nodes, with_children
+from bench.nodes import nodes, with_children
+from tests import node_runs
 from tests.disturbed import (
     NAMES,
     ROUNDS,
@@ -21,15 +21,10 @@ from tests.disturbed import (
     some_time_in_training,
     wait_until,
 )
+from tests.node_runs import said, start_site
 from tests.small_sites import lines, run_json
 
 pytestmark = pytest.mark.nodes
-
-
-def start_site(federation, data, name, **config):
-    output = str(federation.folder / name)
-    path = str(data / f"{name}.h5ad")
-    federation.start_site(name, data_path=path, output_dir=output, name=name, **config)
 
 
 @pytest.fixture
@@ -41,16 +36,7 @@ def federation(four_site_data, tmp_path):
 
 
 def start_run(federation, *options, **settings):
-    conf = federation.folder / "conf.toml"
-    values = {key.replace("_", "-"): value for key, value in {**SETTINGS, **settings}.items()}
-    conf.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))
-    out = str(federation.folder / "run")
-    run = ["run", str(conf), "--superlink", LINK, "--out", out, *options]
-    return federation.syncytium(*run)
-
-
-def said(federation):
-    return (federation.folder / "run.log").read_text()
+    return node_runs.start_run(federation, *options, **{**SETTINGS, **settings})
 
 
 def outputs(federation):
