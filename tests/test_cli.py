@@ -21,6 +21,8 @@ from common.config import RunConfig
 from common.errors import ConfigError
 from tests.small_sites import federate, leftovers, site, three_sites, write_sites
 
+ROOT = Path(__file__).parent.parent
+
 CONF = """
 task = "correct"
 rounds = 2
@@ -262,6 +264,15 @@ def test_real_sites_take_no_columns_from_the_run(conf, tmp_path):
     said = refused("run", conf, "--superlink", "hospitals", "--out", out, *donors)
     assert "device, cell-type-key: each real site sets this in its own --node-config" in said
     assert not out.exists()
+
+
+@pytest.mark.parametrize("task", ["correct", "classify", "synthesize"])
+def test_a_tasks_own_file_is_for_real_sites_too(tmp_path, task):
+    """It gets as far as to look for the SuperLink."""
+    out = tmp_path / "out"
+    said = refused("run", ROOT / f"conf/{task}.toml", "--superlink", "nowhere", "--out", out)
+    assert "--node-config" not in said
+    assert "nowhere" in said
 
 
 def test_settings_that_only_the_whole_run_refuses(data, conf, tmp_path):
