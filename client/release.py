@@ -9,9 +9,8 @@ from client.site import Site
 from client.units import require_donors
 from common.errors import BudgetError, ConfigError
 from common.privacy.analytic_gaussian import LARGEST_EPSILON
-from common.privacy.budget import Budget
 from common.privacy.composition import composed_epsilon
-from common.privacy.site_budget import SiteBudget
+from common.privacy.site_budget import SiteBudget, Whole
 from common.synthesis.generator import Generator, Stage
 from common.synthesis.release import noise_of, stated_spend, whole_spend
 
@@ -95,12 +94,10 @@ class Release:
             return statistics
         config, budget = self.site.config, budget_of(self.site)
         spends = [stated_spend(noise_of(config, stage, self.n_sites)) for stage in self.rest]
-        # A run that could not be paid to its end is not begun,
-        budget.require_room(spends)
-        # nor one that asks now for other stages than it began with.
-        Budget(config.epsilon, config.delta, budget.spends_of(self.begin)).spend(*spends)
         noise = noise_of(config, self.stage, self.n_sites)
-        spent = budget.reserve(self.name, spends[:1])
+        # Nor does a run get more that asks now for other stages than it began with.
+        run = Whole(self.begin, config.epsilon, config.delta, rest=spends[1:])
+        spent = budget.reserve(self.name, spends[:1], run)
         noised = statistics + noise.draw()
         budget.commit(self.name)
         outbox.local(
