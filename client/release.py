@@ -12,6 +12,7 @@ from common.privacy.analytic_gaussian import LARGEST_EPSILON
 from common.privacy.composition import composed_epsilon
 from common.privacy.site_budget import SiteBudget, Whole
 from common.synthesis.generator import Generator, Stage
+from common.synthesis.of_run import require_generator
 from common.synthesis.release import noise_of, stated_spend, whole_spend
 
 
@@ -21,13 +22,14 @@ def require_ready(site: Site) -> None:
     Raises
     ------
     ConfigError
-        The unit is a donor and nothing names them.
+        The unit is a donor and nothing names them; or the generator or its settings are none.
     BudgetError
         The run would cost more than is left.
     CountsError
         A value anywhere in the file is not what it must be.
     """
     config = site.config
+    require_generator(config)
     if config.privacy_unit == "donor":
         require_donors(site)
     # What is left of a run that stopped costs less than all of it; each of it is paid in its turn.

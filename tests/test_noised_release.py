@@ -201,8 +201,10 @@ def test_shares_of_the_privacy_are_not_more_than_all_of_it():
 
 def test_a_sum_that_could_not_hold_the_noise_is_refused():
     stage = Stage("fine", 3, 2.0**45, 1.0, 2.0**50)
-    with pytest.raises(ConfigError, match="do not fit a sum"):
+    with pytest.raises(ConfigError, match=r"release fine .*less than 2\^40 can be drawn"):
         noise_of(config_of(epsilon=0.01), stage, 2)
+    with pytest.raises(ConfigError, match="do not fit a sum"):
+        noise_of(config_of(), Stage("large", 3, 2.0**24, 1.0, 2.0**52), 2)
     coarse = Stage("coarse", 3, 1.0, 1.0, 2.0**10)
     with pytest.raises(ConfigError, match="too little noise for the grid"):
         noise_of(config_of(epsilon=50.0), coarse, 2)

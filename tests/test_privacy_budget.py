@@ -279,7 +279,16 @@ def spend_at_once(folder, locked, epsilon=1.0):
     """How many tenths three processes get that ask for eight each."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", SPENDER, str(folder), name, repr(TENTH.mu), locked, str(epsilon)],
+            [
+                sys.executable,
+                "-c",
+                SPENDER,
+                str(folder),
+                name,
+                repr(TENTH.mu),
+                locked,
+                str(epsilon),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
