@@ -187,7 +187,7 @@ ABSURD = [
     ),
     (
         "gaussian",
-        {"epsilon": 1e-4},
+        {"epsilon": 1e-5},
         "",
         r"release coarse .*less than 2\^40 can be drawn.*raise eps",
     ),

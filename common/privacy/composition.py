@@ -30,6 +30,17 @@ SAMPLED_ORDERS = 256  # sampled Gaussians' Renyi orders: the larger ones take mi
 GRID = 1e-4  # of the privacy loss
 
 
+def greatest_epsilon(delta: float) -> float:
+    """Beyond it none is stated: one unit moves sums by ``LARGEST_MU`` of the noise's deviations.
+
+    Raises
+    ------
+    ConfigError
+        Delta is absurd.
+    """
+    return min(epsilon_at(LARGEST_MU, delta), LARGEST_EPSILON)
+
+
 def check_stated(epsilon: float, delta: float) -> None:
     """Refuse an epsilon that no releases with integer noise can be told to keep to.
 
@@ -37,12 +48,11 @@ def check_stated(epsilon: float, delta: float) -> None:
     ------
     ConfigError
         Epsilon or delta is absurd; or epsilon is so small that what integers cost is all of it, or
-        so great that a unit moves the sums by more than ``LARGEST_MU`` of the noise's standard
-        deviations: it would be seen.
+        above the greatest.
     """
     check_epsilon(epsilon)
     check_delta(delta)
-    least, greatest = 2 * LARGEST_RATIO, min(epsilon_at(LARGEST_MU, delta), LARGEST_EPSILON)
+    least, greatest = 2 * LARGEST_RATIO, greatest_epsilon(delta)
     if epsilon > greatest:
         raise ConfigError(
             f"epsilon = {epsilon:g} at delta = {delta:g}: the greatest that can be stated is "
