@@ -6,7 +6,7 @@ import numpy as np
 
 from client.outbox import Outbox
 from client.site import Site
-from client.units import require_donors
+from client.units import require_donors, require_few
 from common.errors import BudgetError, ConfigError
 from common.privacy.analytic_gaussian import LARGEST_EPSILON
 from common.privacy.composition import composed_epsilon
@@ -25,6 +25,8 @@ def require_ready(site: Site) -> None:
         The unit is a donor and nothing names them; or the generator or its settings are none.
     BudgetError
         The run would cost more than is left.
+    InputError
+        There are more units than a sum holds.
     CountsError
         A value anywhere in the file is not what it must be.
     """
@@ -35,6 +37,8 @@ def require_ready(site: Site) -> None:
     # What is left of a run that stopped costs less than all of it; each of it is paid in its turn.
     if config.private and not config.resume:
         budget_of(site).require_room([whole_spend(config)])
+    owners = site.file.donors if config.privacy_unit == "donor" else site.file.obs_names
+    require_few(len(set(owners)))
     # Found later, a NaN would void a release that all other sites have paid for.
     for _ in site.file.iter_counts():
         pass

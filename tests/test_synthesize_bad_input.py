@@ -78,9 +78,39 @@ def test_an_unknown_generator_is_named(tmp_path):
         synthesize(tmp_path / "out", cohorts(2), generator="tinny")
 
 
-def test_a_value_that_is_none_is_named_before_any_site_pays(tmp_path):
+@pytest.mark.parametrize(
+    ("generator", "options", "said"),
+    [
+        ("gaussian", "cout-weight = 1", "no option 'cout-weight': did you mean 'count-weight'"),
+        ("star", "bin = 8", "generator star has no option 'bin': did you mean 'bins'"),
+        ("copula", "copula_share = 0.2", "option 'copula_share': did you mean 'copula-share'"),
+        ("cvae", "step = 3", "generator cvae has no option 'step': did you mean 'steps'"),
+        ("auto", "bins = 8", "generator gaussian has no option 'bins'"),
+        ("star", "bins = 4, bins = 8", "write them as .*key 'bins'"),
+    ],
+)
+def test_a_misspelt_or_doubled_option_is_named_and_no_site_is_asked(
+    tmp_path, generator, options, said
+):
+    with pytest.raises(ConfigError, match=said):
+        synthesize(tmp_path / "out", cohorts(2), generator=generator, generator_options=options)
+    assert not (tmp_path / "out/sites").exists()
+
+
+def test_more_units_than_a_sum_holds_are_refused_before_any_is_paid(tmp_path, monkeypatch):
+    monkeypatch.setattr("client.units.MOST_UNITS", 36)
+    with pytest.raises(SiteFailure, match=r"site-3.*more than 36 units, which no sum holds"):
+        synthesize(tmp_path / "out", cohorts(3))
+    assert not list(tmp_path.glob("out/sites/*/privacy_budget.json"))
+    # Its donors are five.
+    donors = {"privacy_unit": "donor", "donor_key": "donor"}
+    assert synthesize(tmp_path / "donors", cohorts(3), **donors)["status"] == "finished"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_none_is_named_before_any_site_pays(tmp_path, value):
     sites = cohorts(3)
-    sites[1].X[3, 2] = np.nan
+    sites[1].X[3, 2] = value
     match = r"phase describe.*site-2.*1 NaN or infinite value\(s\).*the first at .*G2"
     with pytest.raises(SiteFailure, match=match):
         synthesize(tmp_path / "out", sites)
