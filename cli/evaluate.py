@@ -1,6 +1,6 @@
 """`syncytium evaluate`: how well a run mixed the batches, or how good its synthetic cohort is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +36,20 @@ def evaluate(
             "of real records and the privacy audit"
         ),
     ] = "",
+    covariate_keys: Annotated[
+        str,
+        typer.Option(
+            help="synthesize: obs columns that make classes of a label in these files, as "
+            "'sex,stage'; those of a simulated run if left out"
+        ),
+    ] = "",
+    donor_key: Annotated[
+        str,
+        typer.Option(
+            help="synthesize: obs column with each record's donor, where the run protects donors; "
+            "that of a simulated run if left out"
+        ),
+    ] = "",
 ) -> None:
     """Score a run: a table, and evaluation.json in the folder.
 
@@ -47,12 +61,13 @@ def evaluate(
 
     if is_synthesis(run_dir):
         files, others = _paths(real, "--real"), _paths(held_out, "--held-out")
-        show_synthesis(run_dir, console(), files, others, max_cells)
+        columns = {"covariate-keys": covariate_keys, "donor-key": donor_key}
+        show_synthesis(run_dir, console(), files, others, max_cells, columns)
         return
-    if real or held_out:
+    if real or held_out or covariate_keys or donor_key:
         raise ConfigError(
-            f"--real and --held-out are for runs of synthesize, and {run_dir} is none: leave them "
-            "out"
+            "--real, --held-out, --covariate-keys and --donor-key are for runs of synthesize, and "
+            f"{run_dir} is none: leave them out"
         )
     show_evaluation(run_dir, console(), max_cells)
 
@@ -77,16 +92,18 @@ def show_synthesis(
     real: Sequence[Path],
     held_out: Sequence[Path],
     max_records: int = 20_000,
+    columns: Mapping[str, str] | None = None,
 ) -> None:
     """The same of a synthetic cohort."""
     from report.synthesis_evaluation import evaluate_synthesis
     from report.synthesis_table import synthesis_table
 
+    given = {"max_records": max_records, "columns": columns}
     if screen.is_terminal:
         with screen.status("scoring and attacking the synthetic cohort"):
-            result = evaluate_synthesis(run_dir, real, held_out, max_records=max_records)
+            result = evaluate_synthesis(run_dir, real, held_out, **given)
     else:
-        result = evaluate_synthesis(run_dir, real, held_out, max_records=max_records)
+        result = evaluate_synthesis(run_dir, real, held_out, **given)
     screen.print(synthesis_table(result))
     screen.print(f"scores: {shown(run_dir / 'evaluation.json')}", markup=False)
 

@@ -21,10 +21,10 @@ from client.work import begin_work, meter_of
 from common.errors import DiskError, SyncytiumError
 from common.logs import LOG, facts, logged_to
 from common.policy import MB
-from common.policy_privacy import require_phase
 from common.secure.by_name import site_sum
 from common.secure.site_keys import SiteKeys
 from common.session import session_name
+from common.task_phases import require_phase
 from common.wire import PHASES, phase_of
 from strategies.records import Request, content_bytes, to_record
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from client.outbox import Outbox
 from client.site import Site
-from client.units import require_donors
+from client.units import require_donors, require_few
 from common.errors import BudgetError, ConfigError
 from common.privacy.analytic_gaussian import LARGEST_EPSILON
-from common.privacy.budget import Budget
 from common.privacy.composition import composed_epsilon
-from common.privacy.site_budget import SiteBudget
+from common.privacy.site_budget import SiteBudget, Whole
 from common.synthesis.generator import Generator, Stage
+from common.synthesis.of_run import require_generator
 from common.synthesis.release import noise_of, stated_spend, whole_spend
 
 
@@ -22,18 +22,23 @@ def require_ready(site: Site) -> None:
     Raises
     ------
     ConfigError
-        The unit is a donor and nothing names them.
+        The unit is a donor and nothing names them; or the generator or its settings are none.
     BudgetError
         The run would cost more than is left.
+    InputError
+        There are more units than a sum holds.
     CountsError
         A value anywhere in the file is not what it must be.
     """
     config = site.config
+    require_generator(config)
     if config.privacy_unit == "donor":
         require_donors(site)
     # What is left of a run that stopped costs less than all of it; each of it is paid in its turn.
     if config.private and not config.resume:
         budget_of(site).require_room([whole_spend(config)])
+    owners = site.file.donors if config.privacy_unit == "donor" else site.file.obs_names
+    require_few(len(set(owners)))
     # Found later, a NaN would void a release that all other sites have paid for.
     for _ in site.file.iter_counts():
         pass
@@ -95,12 +100,10 @@ class Release:
             return statistics
         config, budget = self.site.config, budget_of(self.site)
         spends = [stated_spend(noise_of(config, stage, self.n_sites)) for stage in self.rest]
-        # A run that could not be paid to its end is not begun,
-        budget.require_room(spends)
-        # nor one that asks now for other stages than it began with.
-        Budget(config.epsilon, config.delta, budget.spends_of(self.begin)).spend(*spends)
         noise = noise_of(config, self.stage, self.n_sites)
-        spent = budget.reserve(self.name, spends[:1])
+        # Nor does a run get more that asks now for other stages than it began with.
+        run = Whole(self.begin, config.epsilon, config.delta, rest=spends[1:])
+        spent = budget.reserve(self.name, spends[:1], run)
         noised = statistics + noise.draw()
         budget.commit(self.name)
         outbox.local(

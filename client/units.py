@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from client.site import Site
-from common.errors import ConfigError, GeneError
-from common.synthesis.contributions import evenly_spaced
+from common.errors import ConfigError, GeneError, InputError
+from common.synthesis.contributions import MOST_UNITS, evenly_spaced
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.records import Records
 from common.synthesis.schema import Schema
@@ -29,6 +29,8 @@ class SiteUnits:
     ------
     GeneError
         A gene is not at the site.
+    InputError
+        There are more units than a sum holds.
     ConfigError
         A gene or class is named twice, or by no name; or nobody says whose the records are.
     """
@@ -59,6 +61,7 @@ class SiteUnits:
             require_donors(site)
             donors = file.donors[self.rows]
             self._units = np.unique(donors, return_inverse=True)[1].astype(np.int64)
+        require_few(self.n_units)
         # What a generator would not look at is not read: a donor may have a million cells.
         classes, most = self.codes[self.rows], schema.most_records
         order, kept, _ = evenly_spaced(self._units, classes, most)
@@ -97,6 +100,19 @@ class SiteUnits:
                 if end > start:
                     yield np.sort(order[start:end])
                 start = end
+
+
+def require_few(n_units: int) -> None:
+    """Refuse more units of a site than sums are exact for.
+
+    Raises
+    ------
+    InputError
+        There are more.
+    """
+    if n_units > MOST_UNITS:
+        message = f"the site has more than {MOST_UNITS:,} units, which no sum holds: give fewer"
+        raise InputError(message, public=message)
 
 
 def require_donors(site: Site) -> None:

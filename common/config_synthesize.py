@@ -10,6 +10,8 @@ from common.errors import ConfigError
 from common.settings import Settings
 
 DELTA = 1e-5
+# Of the public bounds, over the larger of them or 1: eight steps of float32.
+LEAST_WIDTH = 1e-6
 
 
 class SynthesizeSettings(Settings):
@@ -32,7 +34,10 @@ class SynthesizeSettings(Settings):
         "record", description="who is protected: a sample or cell, or a donor with all of theirs"
     )
     most_records: int = Field(
-        0, ge=0, description="privacy-unit = donor: of a donor and class that count; 0 = 50"
+        0,
+        ge=0,
+        le=2**24,
+        description="privacy-unit = donor: of a donor and class that count; 0 = 50",
     )
     value_low: float = Field(0.0, description="public lower bound of a gene's value")
     value_high: float = Field(
@@ -121,6 +126,11 @@ class SynthesizeSettings(Settings):
                 f"value-low = {low:g} and value-high = {high:g}: the public bounds must be "
                 "numbers below 1e9 in this order"
             )
+        if high - low < LEAST_WIDTH * max(1.0, abs(low), abs(high)):
+            raise ValueError(
+                f"value-low = {low:g} and value-high = {high:g}: the public bounds are too close "
+                "for values in float32 to be told apart; set wider ones"
+            )
         if self.expression == "counts" and low:
             raise ValueError(f"value-low = {low:g}: counts begin at 0; leave it out")
         if self.most_records and self.privacy_unit != "donor":
@@ -149,10 +159,9 @@ class SynthesizeSettings(Settings):
         if math.isinf(self.epsilon) and self.epsilon > 0:
             raise ConfigError("epsilon = inf: a run without privacy says so by noise = off")
         # It brings scipy, which nothing else here needs.
-        from common.privacy.analytic_gaussian import check_delta, check_epsilon
+        from common.privacy.composition import check_stated
 
-        check_epsilon(self.epsilon)
-        check_delta(self.delta)
+        check_stated(self.epsilon, self.delta)
 
 
 def options_in(text: str) -> dict[str, Any]:

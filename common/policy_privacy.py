@@ -10,10 +10,6 @@ from common.settings import Settings
 if TYPE_CHECKING:
     from common.config import RunConfig
 
-KEYS = ("identities", "meet", "offers", "agree", "reveal", "partial_sums", "roll_call")
-# Of a run of `synthesize`. Other phases sum what no noise is on.
-ANSWERED = (*KEYS, "describe", "labels", "noised_sums", "energy")
-
 
 class PrivacyRules(Settings):
     """The rules of one site for `synthesize`."""
@@ -85,18 +81,3 @@ class PrivacyRules(Settings):
             raise PolicyError(
                 "policy rule max-epsilon = 0: the site has set no privacy budget for its data set"
             )
-
-
-def require_phase(config: "RunConfig", phase: str) -> None:
-    """Let a phase be a part of a run with these settings.
-
-    Raises
-    ------
-    PolicyError
-        It is none of a run of `synthesize`, whose site has agreed to sums with noise alone.
-    """
-    if config.task != "synthesize":
-        return
-    if phase not in ANSWERED or (phase == "labels" and config.classes):
-        public = " with public classes" if phase == "labels" else ""
-        raise PolicyError(f"phase {phase} is none of a run of synthesize{public}")

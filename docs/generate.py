@@ -11,6 +11,7 @@ from common.policy import SitePolicy
 from common.presets import PRESETS
 from common.settings import Settings
 from common.strategy_names import OF_CHECKPOINT, OF_CLASSIFIER
+from common.task_phases import EVERY, PHASES_OF
 from common.wire import PHASES
 from common.wire_fields import Masked, Shares
 
@@ -128,7 +129,13 @@ def wire() -> str:
             page.append(f"| {name} | `{key}` | {kind} | {shape} | {field.meaning} |")
     page += [
         "\nWhere sums are masked, a reply with summed fields also carries the fields of `offers`: "
-        "keys for the sum after it ([secure-sum.md](secure-sum.md))."
+        "keys for the sum after it ([secure-sum.md](secure-sum.md)).\n",
+        "In a run a site answers the phases of its task alone, refuses all others and logs that. "
+        f"Of every task: {', '.join(EVERY)}. Of one:\n",
+        *(
+            f"- `{task}`: {', '.join(phase for phase in phases if phase not in EVERY)}"
+            for task, phases in PHASES_OF.items()
+        ),
     ]
     return "\n".join(page) + "\n"
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def evaluate_synthesis(
     real: Sequence[Path] = (),
     held_out: Sequence[Path] = (),
     *,
+    columns: Mapping[str, str] | None = None,
     max_records: int = 20_000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -47,6 +48,9 @@ def evaluate_synthesis(
     held_out
         Files of records of the same population that it did not see; none: no figures of real
         records in the cohort's place, and no audit of membership.
+    columns
+        ``covariate-keys`` and ``donor-key`` of the files, where the run's settings do not have
+        them: real sites name theirs to nobody.
     max_records
         Of each kind at random at most so many.
     seed
@@ -63,7 +67,7 @@ def evaluate_synthesis(
     """
     start = time.perf_counter()
     run = json.loads((run_dir / "run.json").read_text())
-    config = run.get("config", {})
+    config = run.get("config", {}) | {key: name for key, name in (columns or {}).items() if name}
     files = list(real) or _simulated(run_dir, str(config.get("data", "")))
     cohorts = read_cohorts(run_dir, config, files, held_out)
     kinds = (cohorts.real, cohorts.held_out, cohorts.synthetic)

@@ -11,6 +11,7 @@ from common.data.genes import columns_of
 from common.data.h5ad import H5ad
 from common.data.obs import cell_types, column
 from common.data.reader import SiteFile, gene_names
+from common.data.units import BETWEEN
 from common.errors import InputError
 from common.settings import kebab
 from common.synthesis.audit.closest import copies
@@ -138,25 +139,44 @@ def _real(
     """Values, classes, units and how many records are left out, of a file."""
     given = {k: str(config[kebab(k)]) for k in READ if kebab(k) in config}
     donors = config.get("privacy-unit") == "donor"
-    file = SiteFile.open(
-        path,
-        batch_key="",
-        counted=config.get("expression") == "counts",
-        donor_key=str(config.get("donor-key", "")) if donors else "",
-        **given,
-    )
+    try:
+        file = SiteFile.open(
+            path,
+            batch_key="",
+            counted=config.get("expression") == "counts",
+            donor_key=str(config.get("donor-key", "")) if donors else "",
+            **given,
+        )
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
     codes = np.array([code.get(name, -1) for name in file.classes], dtype=np.int64)
     at = _columns(path, genes, file.genes)
     values = np.concatenate([block.toarray() for _, block in file.iter_counts(at)])
     known = codes >= 0
     if not known.any():
-        raise InputError(
-            f"{path}: no record has a class of the run's in obs[{given['cell_type_key']!r}]; the "
-            f"run's are {', '.join(list(code)[:8])}: give a file that has"
-        )
+        raise _no_class(path, code, file.classes, given)
     own = np.array([f"{path}/{i}" for i in range(len(codes))], dtype=object)
     units = own if file.donors is None else file.donors.astype(object)
     return values[known].astype(np.float64), codes[known], units[known], int((~known).sum())
+
+
+def _no_class(
+    path: Path, code: Mapping[str, int], of_file: np.ndarray, given: Mapping[str, str]
+) -> InputError:
+    key, covariates = given["cell_type_key"], given.get("covariate_keys", "")
+    ours = f"the run's are {', '.join(list(code)[:8])}"
+    if not covariates and all(BETWEEN in name for name in code):
+        # The sites of a run name these columns, each for itself.
+        return InputError(
+            f"{path}: no record has a class of the run's in obs[{key!r}]; {ours}: a label and "
+            "covariates, whose columns of obs to name with --covariate-keys, as 'sex,stage'"
+        )
+    also = f" with covariate-keys = {covariates!r}" if covariates else ""
+    theirs = ", ".join(sorted({str(name) for name in of_file if name is not None})[:8]) or "none"
+    return InputError(
+        f"{path}: no record has a class of the run's in obs[{key!r}]{also}; {ours}, the file's "
+        f"{theirs}: give a file that has, or name the columns that the run had"
+    )
 
 
 def _columns(path: Path, genes: Sequence[str], of_file: Sequence[str]) -> np.ndarray:

@@ -11,7 +11,7 @@ from common.errors import SecureSumError, SiteFailure
 from common.privacy.distributed_noise import SharedNoise
 from common.synthesis.audit.kept_sums import MOST_VALUES, keep_sum
 from common.synthesis.generator import Generator, Stage, State
-from common.synthesis.release import noise_of
+from common.synthesis.release import noise_of, require_possible
 from server.checkpoint import Checkpoint
 from server.runs import RunFolder
 from server.session import Session
@@ -82,6 +82,8 @@ class NoisedStages:
         """
         state: State = self.checkpoint.arrays("released")
         done = self.checkpoint.get("released", [])
+        # Refused here, before any site pays for what another one would refuse.
+        require_possible(self.config, self.generator, len(self.session.federation.node_ids))
         released = []
         for number, stage in enumerate(self.generator.stages, start=1):
             if number <= len(done):
@@ -109,7 +111,7 @@ class NoisedStages:
     def _sum(self, number: int, stage: Stage, state: State) -> tuple[np.ndarray, Released]:
         schema = self.generator.schema
         if self.config.private:
-            # Refused here, before any site pays for what another one would refuse.
+            # Again: some sites may be lost by now.
             noise_of(self.config, stage, len(self.session.federation.node_ids))
         asked = NoisedSum(
             PHASE,

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from client.site import Site
 from common.errors import BudgetError, ConfigError, SecureSumError
 from common.node_config import NodeConfig
 from common.policy import SitePolicy
-from common.privacy.site_budget import FILE
+from common.privacy.site_budget import FILE, SiteBudget
 from common.secure.backend import SumContext
 from common.synthesis.generator import Stage
 from common.synthesis.of_run import require_stages, schema_of
@@ -148,6 +150,28 @@ def test_other_classes_within_a_run_do_not_buy_a_larger_share(tmp_path):
         noised(release_at(dataclasses.replace(site, config=second), 2), tmp_path)
 
 
+def test_two_stages_at_once_do_not_exceed_the_run(tmp_path, monkeypatch):
+    """Both are asked for before either is paid: 0.9 of the privacy each, of other splits."""
+    site = site_at(tmp_path, max_epsilon=50.0)
+    both = [
+        release_at(dataclasses.replace(site, config=config_of(generator_options=options)), number)
+        for number, options in ((1, "counts-share = 0.9"), (2, "counts-share = 0.1"))
+    ]
+    meeting, reserve = threading.Barrier(2), SiteBudget.reserve
+
+    def together(*args, **named):
+        meeting.wait(timeout=30)
+        return reserve(*args, **named)
+
+    monkeypatch.setattr(SiteBudget, "reserve", together)
+    with ThreadPoolExecutor(2) as pool:
+        faults = [f.exception() for f in [pool.submit(noised, r, tmp_path) for r in both]]
+    (refused,) = [fault for fault in faults if fault]
+    assert isinstance(refused, BudgetError)
+    assert "budget is epsilon 2 " in str(refused)
+    assert budget_of(site).spent() <= 2
+
+
 def test_a_stage_that_is_none_is_refused(tmp_path):
     for number in (0, 3):
         with pytest.raises(ConfigError, match=f"stage {number} of 2"):
@@ -177,8 +201,10 @@ def test_shares_of_the_privacy_are_not_more_than_all_of_it():
 
 def test_a_sum_that_could_not_hold_the_noise_is_refused():
     stage = Stage("fine", 3, 2.0**45, 1.0, 2.0**50)
-    with pytest.raises(ConfigError, match="do not fit a sum"):
+    with pytest.raises(ConfigError, match=r"release fine .*less than 2\^40 can be drawn"):
         noise_of(config_of(epsilon=0.01), stage, 2)
+    with pytest.raises(ConfigError, match="do not fit a sum"):
+        noise_of(config_of(), Stage("large", 3, 2.0**24, 1.0, 2.0**52), 2)
     coarse = Stage("coarse", 3, 1.0, 1.0, 2.0**10)
     with pytest.raises(ConfigError, match="too little noise for the grid"):
         noise_of(config_of(epsilon=50.0), coarse, 2)

@@ -16,7 +16,7 @@ from common.errors import BudgetError, ConfigError, DiskError, PolicyError
 from common.privacy.analytic_gaussian import mu_for
 from common.privacy.budget import Budget
 from common.privacy.composition import composed_epsilon
-from common.privacy.site_budget import FILE, SiteBudget
+from common.privacy.site_budget import FILE, SiteBudget, Whole
 from common.privacy.spends import GaussianSpend, PureSpend, SkellamSpend
 
 DELTA = 1e-5
@@ -250,9 +250,9 @@ SPENDER = """
 import fcntl, sys, time
 from pathlib import Path
 from common.errors import BudgetError
-from common.privacy.site_budget import SiteBudget
+from common.privacy.site_budget import SiteBudget, Whole
 from common.privacy.spends import GaussianSpend
-folder, name, mu, locked = sys.argv[1:]
+folder, name, mu, locked, epsilon = sys.argv[1:]
 if locked == "no":
     fcntl.flock = lambda *_: None
 write = SiteBudget._write
@@ -260,13 +260,14 @@ def slowly(*args):
     time.sleep(0.02)
     write(*args)
 SiteBudget._write = slowly
-budget = SiteBudget(Path(folder), "cohort", "donor", 1.0, 1e-5)
+budget = SiteBudget(Path(folder), "cohort", "donor", float(epsilon), 1e-5)
+run = Whole("run/", 1.0, 1e-5)
 print("ready", flush=True)
 sys.stdin.readline()
 got = 0
 for i in range(8):
     try:
-        budget.reserve(f"{name}-{i}", [GaussianSpend(mu=float(mu))])
+        budget.reserve(f"run/{name}-{i}", [GaussianSpend(mu=float(mu))], run)
         got += 1
     except BudgetError:
         pass
@@ -274,11 +275,20 @@ print(got)
 """
 
 
-def spend_at_once(folder, locked):
+def spend_at_once(folder, locked, epsilon=1.0):
     """How many tenths three processes get that ask for eight each."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", SPENDER, str(folder), name, repr(TENTH.mu), locked],
+            [
+                sys.executable,
+                "-c",
+                SPENDER,
+                str(folder),
+                name,
+                repr(TENTH.mu),
+                locked,
+                str(epsilon),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -293,10 +303,25 @@ def spend_at_once(folder, locked):
     return sum(int(process.communicate(timeout=60)[0]) for process in processes)
 
 
-def test_processes_at_once_never_overspend(tmp_path):
-    assert spend_at_once(tmp_path, "yes") == 10
+@pytest.mark.parametrize("epsilon", [1.0, 50.0])
+def test_processes_at_once_never_overspend(tmp_path, epsilon):
+    """Neither the data set's budget nor, where that is larger, the run's."""
+    assert spend_at_once(tmp_path, "yes", epsilon) == 10
     assert 0.99 < budget_at(tmp_path).spent() <= 1
 
 
-def test_without_the_lock_they_do(tmp_path):
-    assert spend_at_once(tmp_path, "no") > 10
+@pytest.mark.parametrize("epsilon", [1.0, 50.0])
+def test_without_the_lock_they_do(tmp_path, epsilon):
+    assert spend_at_once(tmp_path, "no", epsilon) > 10
+
+
+def test_a_whole_that_cannot_be_paid_to_its_end_is_not_begun(tmp_path):
+    nine = [TENTH] * 9
+    for whole in (Whole("run/", 0.9, DELTA, nine), Whole("run/", 50.0, DELTA, [*nine, TENTH])):
+        with pytest.raises(BudgetError, match="would make it"):
+            budget_at(tmp_path).reserve("run/1", [TENTH], whole)
+    assert budget_at(tmp_path).spent() == 0
+    # What other runs took is the data set's matter alone.
+    budget_at(tmp_path).reserve("other/1", [TENTH])
+    eight = Whole("run/", 0.95, DELTA, [TENTH] * 8)
+    assert budget_at(tmp_path).reserve("run/1", [TENTH], eight) < 0.95

@@ -40,10 +40,10 @@ def real(path, tmp_path, config=None, **node):
     return Site.from_context(config or run_config(), node, 7)
 
 
-def ask(phase, content, node_config, config=None):
+def ask(phase, content, node_config, config=None, kind="query"):
     """The reply of a ClientApp with this node config to one message."""
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 5
-    message = Message(content, dst_node_id=5, message_type=f"query.{phase}")
+    message = Message(content, dst_node_id=5, message_type=f"{kind}.{phase}")
     message.metadata.__dict__["_message_id"] = "a"
     context = Context(7, 5, node_config, RecordDict(), config or run_config())
     return values_of(client_app(message, context).content)

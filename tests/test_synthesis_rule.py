@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from common.errors import ConfigError
@@ -50,6 +51,28 @@ def test_the_least_epsilon_is_where_the_grade_changes():
     assert usefulness(237, 3, least * 1.001, DELTA).grade == "weak"
     assert usefulness(237, 3, least * 0.999, DELTA).grade == "none"
     assert math.isinf(usefulness(3, 3, 1.0, DELTA).least_epsilon)
+
+
+def test_no_run_is_told_to_take_an_epsilon_that_is_refused():
+    """Between what can be stated and 100 there was one to be had."""
+    for n in range(4, 40):
+        least = usefulness(n, 3, 1.0, DELTA).least_epsilon
+        assert math.isinf(least) or least <= 91.9
+
+
+def test_class_genes_have_less_noise_each_in_proportion_to_the_root_of_their_share():
+    """As the docstring of usefulness has it: of the public numbers nothing else changes."""
+    d, g = 400, 25
+    genes = tuple(map(str, range(d)))
+    about = Schema(genes, tuple("abc"), 0, 20)
+    state = {"sd": np.ones(d), "center_error": np.array(0.0)}
+    noise = []
+    for options in ({}, {"class-genes": list(genes[:g])}):
+        made = Gaussian(about, 1.0, DELTA, options)
+        stage = next(stage for stage in made.stages if stage.name == "classes")
+        noise.append(made._radius(stage, state) * stage.l2 / math.sqrt(stage.share))
+    assert noise[1] / noise[0] == pytest.approx(math.sqrt(g / d))
+    assert generator_for(871, d, 3, 1.0, DELTA)[1].get("class-genes") is None
 
 
 @pytest.mark.parametrize(

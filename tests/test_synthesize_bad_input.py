@@ -21,6 +21,17 @@ from tests.small_sites import lines
         ({"epsilon": 0.0}, "epsilon = 0: give the privacy of the whole run"),
         ({"epsilon": -1.0}, r"epsilon = -1.0 must be above 0"),
         ({"epsilon": 1e6}, "must be above 0 and at most 100"),
+        (
+            {"epsilon": 99.0},
+            "epsilon = 99 at delta = 1e-05: the greatest that can be stated is 91.8",
+        ),
+        ({"epsilon": 100.0}, "epsilon = 100 at .* moves the sums by 10 standard deviations"),
+        ({"epsilon": 80.0, "delta": 0.01}, "epsilon = 80 at delta = 0.01: the greatest .* is 72.3"),
+        (
+            {"epsilon": 1e-6},
+            "epsilon = 1e-06: it must be above 2e-06, which noise in whole numbers",
+        ),
+        ({"epsilon": 5e-324}, "epsilon = .*e-324: it must be above 2e-06"),
         ({"epsilon": math.nan}, "epsilon = nan must be above 0"),
         ({"epsilon": math.inf}, "epsilon = inf: a run without privacy says so by noise = off"),
         ({"delta": 0.0}, r"delta = 0.0 must be of 1e-15 \.\.\. 0.01"),
@@ -29,11 +40,14 @@ from tests.small_sites import lines
         ({"value_low": 5.0, "value_high": 5.0}, "the public bounds must be numbers"),
         ({"value_high": math.inf}, "the public bounds must be numbers"),
         ({"value_low": math.nan}, "the public bounds must be numbers"),
+        ({"value_low": 7.0, "value_high": 7.000001}, "public bounds are too close"),
+        ({"most_records": 2**25, "privacy_unit": "donor"}, "less than or equal to 16777216"),
         ({"expression": "counts", "value_low": 1.0}, "counts begin at 0"),
         ({"most_records": 5}, "most-records = 5 with privacy-unit = record"),
         ({"classes": "A"}, "a cohort needs two"),
         ({"classes": "A,B,A"}, "'A' is listed twice"),
         ({"generator_options": "bins = "}, "generator-options = 'bins = ': write them as"),
+        ({"generator_options": "bins = 4, bins = 8"}, r"bins = 8': write .*key 'bins'"),
         ({"n_sites": 3, "noise_lost": 2, "noise_colluding": 1}, "of 3 sites leave none"),
         ({"gene_join": "union"}, "gene-join = union"),
         ({"classifier": "svm"}, "classifier = 'svm' is not of task = synthesize"),
@@ -64,9 +78,39 @@ def test_an_unknown_generator_is_named(tmp_path):
         synthesize(tmp_path / "out", cohorts(2), generator="tinny")
 
 
-def test_a_value_that_is_none_is_named_before_any_site_pays(tmp_path):
+@pytest.mark.parametrize(
+    ("generator", "options", "said"),
+    [
+        ("gaussian", "cout-weight = 1", "no option 'cout-weight': did you mean 'count-weight'"),
+        ("star", "bin = 8", "generator star has no option 'bin': did you mean 'bins'"),
+        ("copula", "copula_share = 0.2", "option 'copula_share': did you mean 'copula-share'"),
+        ("cvae", "step = 3", "generator cvae has no option 'step': did you mean 'steps'"),
+        ("auto", "bins = 8", "generator gaussian has no option 'bins'"),
+        ("star", "bins = 4, bins = 8", "write them as .*key 'bins'"),
+    ],
+)
+def test_a_misspelt_or_doubled_option_is_named_and_no_site_is_asked(
+    tmp_path, generator, options, said
+):
+    with pytest.raises(ConfigError, match=said):
+        synthesize(tmp_path / "out", cohorts(2), generator=generator, generator_options=options)
+    assert not (tmp_path / "out/sites").exists()
+
+
+def test_more_units_than_a_sum_holds_are_refused_before_any_is_paid(tmp_path, monkeypatch):
+    monkeypatch.setattr("client.units.MOST_UNITS", 36)
+    with pytest.raises(SiteFailure, match=r"site-3.*more than 36 units, which no sum holds"):
+        synthesize(tmp_path / "out", cohorts(3))
+    assert not list(tmp_path.glob("out/sites/*/privacy_budget.json"))
+    # Its donors are five.
+    donors = {"privacy_unit": "donor", "donor_key": "donor"}
+    assert synthesize(tmp_path / "donors", cohorts(3), **donors)["status"] == "finished"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_none_is_named_before_any_site_pays(tmp_path, value):
     sites = cohorts(3)
-    sites[1].X[3, 2] = np.nan
+    sites[1].X[3, 2] = value
     match = r"phase describe.*site-2.*1 NaN or infinite value\(s\).*the first at .*G2"
     with pytest.raises(SiteFailure, match=match):
         synthesize(tmp_path / "out", sites)

@@ -5,6 +5,7 @@ from client.release import Release
 from client.site import Site
 from client.units import SiteUnits, statistics_of
 from common.synthesis.of_run import generator_of, schema_of
+from common.synthesis.release import require_possible
 from common.synthesis.state_check import require_state
 from strategies.records import Request
 
@@ -18,6 +19,7 @@ def run(site: Site, request: Request, outbox: Outbox) -> None:
     n_sites, number = values["sum"]["n_sites"], values["round"]
     release = Release(site, generator, number, n_sites, outbox.run)
     release.require_new()
+    require_possible(site.config, generator, n_sites)
     state = request.arrays("state")
     require_state(generator, release.stage, state)
     units = SiteUnits(site, schema)

@@ -16,6 +16,9 @@ from scipy.special import log_ndtr
 from common.errors import ConfigError
 
 LARGEST_EPSILON = 100.0
+LEAST_DELTA = 1e-15
+# What integers cost is taken off a stated delta (``integer_gaussian``): less than this of it.
+ROOM = 1e-4
 # What is solved for is moved to the private side by this share, above any rounding.
 MARGIN = 1e-9
 
@@ -112,7 +115,7 @@ def check_delta(delta: float) -> None:
     ConfigError
         It is not of [1e-15, 1e-2].
     """
-    if not 1e-15 <= delta <= 1e-2:
+    if not LEAST_DELTA * (1 - ROOM) <= delta <= 1e-2:
         raise ConfigError(
             f"delta = {delta} must be of 1e-15 ... 0.01: well below 1 over the number of protected "
             "units"

@@ -14,13 +14,56 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.errors import ConfigError
 from common.privacy import renyi
-from common.privacy.analytic_gaussian import LARGEST_EPSILON, check_delta, epsilon_at
+from common.privacy.analytic_gaussian import (
+    LARGEST_EPSILON,
+    check_delta,
+    check_epsilon,
+    epsilon_at,
+)
+from common.privacy.integer_gaussian import LARGEST_RATIO
 from common.privacy.spends import GaussianSpend, PureSpend, SkellamSpend, Spend
 
-LARGEST_MU = 10.0  # epsilon 86 at delta 1e-5: beyond, no privacy is stated
+LARGEST_MU = 10.0  # epsilon 91.8 at delta 1e-5: beyond, no privacy is stated
 SAMPLED_ORDERS = 256  # sampled Gaussians' Renyi orders: the larger ones take minutes
 GRID = 1e-4  # of the privacy loss
+
+
+def greatest_epsilon(delta: float) -> float:
+    """Beyond it none is stated: one unit moves sums by ``LARGEST_MU`` of the noise's deviations.
+
+    Raises
+    ------
+    ConfigError
+        Delta is absurd.
+    """
+    return min(epsilon_at(LARGEST_MU, delta), LARGEST_EPSILON)
+
+
+def check_stated(epsilon: float, delta: float) -> None:
+    """Refuse an epsilon that no releases with integer noise can be told to keep to.
+
+    Raises
+    ------
+    ConfigError
+        Epsilon or delta is absurd; or epsilon is so small that what integers cost is all of it, or
+        above the greatest.
+    """
+    check_epsilon(epsilon)
+    check_delta(delta)
+    least, greatest = 2 * LARGEST_RATIO, greatest_epsilon(delta)
+    if epsilon > greatest:
+        raise ConfigError(
+            f"epsilon = {epsilon:g} at delta = {delta:g}: the greatest that can be stated is "
+            f"{math.floor(10 * greatest) / 10:g}, where one unit moves the sums by {LARGEST_MU:g} "
+            "standard deviations of their noise and is hardly hidden any more; usual are 0.5 to 10"
+        )
+    if epsilon <= least:
+        raise ConfigError(
+            f"epsilon = {epsilon:g}: it must be above {least:g}, which noise in whole numbers may "
+            "cost by itself; usual are 0.5 to 10"
+        )
 
 
 def composed_epsilon(spends: Sequence[Spend], delta: float) -> float:

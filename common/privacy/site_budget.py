@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,26 @@ from common.privacy.spends import Spend, spend_of
 
 FILE, LOCK, BEGUN = "privacy_budget.json", "privacy_budget.lock", "begun"
 KEYS = {"dataset", "unit", "release", "time", "state", "spends"}
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a release is a part of, such as a run, with a budget of its own.
+
+    Parameters
+    ----------
+    begin
+        With which the names of its releases begin.
+    epsilon, delta
+        That they keep to together.
+    rest
+        What its releases to come will take.
+    """
+
+    begin: str
+    epsilon: float
+    delta: float
+    rest: Sequence[Spend] = ()
 
 
 class SiteBudget:
@@ -80,19 +101,6 @@ class SiteBudget:
         with self._locked() as lock:
             return any(line["release"] == release for line in self._own(self._read(lock)))
 
-    def spends_of(self, begin: str) -> list[Spend]:
-        """What releases whose name begins so have taken.
-
-        Raises
-        ------
-        ConfigError, DiskError
-            As of :meth:`spent`.
-        """
-        with self._locked() as lock:
-            lines = self._own(self._read(lock))
-        named = [line for line in lines if line["release"].startswith(begin)]
-        return [spend_of(record) for line in named for record in line["spends"]]
-
     def require_room(self, spends: Sequence[Spend]) -> None:
         """Refuse what could not be reserved now; nothing is.
 
@@ -106,8 +114,11 @@ class SiteBudget:
         with self._locked() as lock:
             self._spend(self._budget(self._read(lock)), spends)
 
-    def reserve(self, release: str, spends: Sequence[Spend]) -> float:
+    def reserve(self, release: str, spends: Sequence[Spend], whole: Whole | None = None) -> float:
         """Set a spend aside, before its noise is drawn. It counts even if it is never committed.
+
+        What it needs is checked and taken under one lock: of two that ask at once each sees what
+        the other took.
 
         Parameters
         ----------
@@ -115,6 +126,8 @@ class SiteBudget:
             Its own name, such as RUN/PHASE/ATTEMPT; each takes new noise and so is paid anew.
         spends
             What it takes.
+        whole
+            What it is a part of: not begun where it could not be paid to its end.
 
         Returns
         -------
@@ -123,7 +136,8 @@ class SiteBudget:
         Raises
         ------
         BudgetError
-            The budget would be exceeded, or the release has been paid and made before.
+            The budget, or the whole's own, would be exceeded; or the release has been paid and
+            made before.
         ConfigError
             The record is damaged, or is of another unit.
         DiskError
@@ -133,6 +147,11 @@ class SiteBudget:
             raise ConfigError(f"release {release} states no spend")
         with self._locked() as lock:
             lines = self._read(lock)
+            if whole:
+                spends_to_end = [*spends, *whole.rest]
+                self._spend(self._budget(lines), spends_to_end)
+                taken = self._spends_of(lines, whole.begin)
+                self._spend(Budget(whole.epsilon, whole.delta, taken), spends_to_end)
             if any(line["release"] == release for line in self._own(lines)):
                 raise BudgetError(
                     f"release {release} was made before: a second answer has other noise and "
@@ -180,16 +199,18 @@ class SiteBudget:
     def _own(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [line for line in lines if line["dataset"] == self.dataset]
 
+    def _spends_of(self, lines: list[dict[str, Any]], begin: str = "") -> list[Spend]:
+        named = [line for line in self._own(lines) if line["release"].startswith(begin)]
+        return [spend_of(record) for line in named for record in line["spends"]]
+
     def _budget(self, lines: list[dict[str, Any]]) -> Budget:
-        own = self._own(lines)
-        if others := {line["unit"] for line in own} - {self.unit}:
+        if others := {line["unit"] for line in self._own(lines)} - {self.unit}:
             # A record's epsilon says nothing of a donor's.
             raise ConfigError(
                 f"data set {self.dataset} has spent its budget per {others.pop()}, and "
                 f"{self.unit} is asked for; keep to one unit"
             )
-        spends = [spend_of(record) for line in own for record in line["spends"]]
-        return Budget(self.epsilon, self.delta, spends)
+        return Budget(self.epsilon, self.delta, self._spends_of(lines))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[IO[str]]:

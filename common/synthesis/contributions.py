@@ -174,7 +174,7 @@ def whole_in_ball(
         raise ConfigError(message, public=message)
     # As a whole number NaN would be -2^63.
     rows, norms = without(~np.isfinite(norms), rows, norms)
-    scale = np.minimum(1.0, radius / np.maximum(norms, 1e-300))
+    scale = radius / np.maximum(norms, radius)
     # Toward zero: a whole number is never farther from it than what it stands for.
     return np.trunc(rows * (scale * (BELOW_ONE * steps / radius))[:, None]).astype(np.int64)
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
-from common.synthesis.options import Options
+from common.synthesis.options import LEAST_PART, Options
 
 MOST_NAMED = 5
 STAGES = ("coarse", "center", "classes", "scatter")
@@ -40,11 +40,11 @@ class GaussianOptions(Options):
     center_share: float = Field(0.1, gt=0, lt=1)
     classes_share: float = Field(0.55, gt=0, lt=1)
     scatter_share: float = Field(0.3, ge=0, lt=1)
-    coarse_clip: float = Field(0.3, gt=0, le=1)
-    spread: float = Field(0.05, gt=0, le=1)
-    clip: float = Field(0.6, gt=0, le=10)
-    count_weight: float = Field(0.7, gt=0, le=10)
-    absolute_weight: float = Field(0.5, gt=0, le=10)
+    coarse_clip: float = Field(0.3, ge=LEAST_PART, le=1)
+    spread: float = Field(0.05, ge=LEAST_PART, le=1)
+    clip: float = Field(0.6, ge=LEAST_PART, le=10)
+    count_weight: float = Field(0.7, ge=LEAST_PART, le=10)
+    absolute_weight: float = Field(0.5, ge=LEAST_PART, le=10)
     class_genes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")

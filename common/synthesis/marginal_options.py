@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from common.synthesis.options import Options
+from common.synthesis.options import LEAST_PART, OptionalScale, Options
 
 
 class MarginalOptions(Options):
@@ -25,6 +25,6 @@ class MarginalOptions(Options):
     """
 
     marginal: Literal["nb", "zinb"] = "nb"
-    clip: float = Field(0.0, ge=0)
-    usual: float = Field(0.0, ge=0)
-    coarse_clip: float = Field(0.3, gt=0)
+    clip: OptionalScale = 0.0
+    usual: OptionalScale = 0.0
+    coarse_clip: float = Field(0.3, ge=LEAST_PART, le=100)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from common.errors import ConfigError
 from common.synthesis.generator import Generator
 from common.synthesis.registry import GENERATORS
+from common.synthesis.release import require_possible
 from common.synthesis.rule import generator_for
 from common.synthesis.schema import Schema
 
@@ -76,9 +77,11 @@ def require_generator(config: "RunConfig") -> None:
     Raises
     ------
     ConfigError
-        As of :func:`generator_of`.
+        As of :func:`generator_of`, or a stage could not be made of whatever genes and classes.
     """
     # Genes are the sites' to tell: until then those that an option names are taken to be there.
     named = config.options.get("class-genes", [])
     genes = ["a", "b", *(named if isinstance(named, list) else [])]
-    generator_of(config, schema_of(config, genes, config.public_classes or ("a", "b")))
+    made = generator_of(config, schema_of(config, genes, config.public_classes or ("a", "b")))
+    least = config.noise_lost + config.noise_colluding + 1
+    require_possible(config, made, config.n_sites or least)

@@ -8,10 +8,13 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.privacy.analytic_gaussian import check_epsilon, mu_for
-from common.privacy.discrete_gaussian import discrete_gaussian
+from common.privacy.discrete_gaussian import LARGEST_VARIANCE, discrete_gaussian
 from common.privacy.integer_gaussian import LARGEST_RATIO, ROUNDING
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.records import Records
+
+# Room for what is added to a variance.
+LARGEST_SIGMA = math.sqrt(LARGEST_VARIANCE) * (1 - 1e-9)
 
 
 def mu_of_run(epsilon: float, delta: float) -> float:
@@ -30,7 +33,23 @@ def mu_of_run(epsilon: float, delta: float) -> float:
 
 
 def variance_of(stage: Stage, mu: float) -> Fraction:
-    """Variance of a stage's noise in grid steps squared, of a run with ``mu`` in all."""
+    """Variance of a stage's noise in grid steps squared, of a run with ``mu`` in all.
+
+    Raises
+    ------
+    ConfigError
+        No such noise can be drawn.
+    """
+    squared = stage.share * mu**2
+    # By sigma: l2 or the share may be such that a square overflows.
+    sigma = stage.l2 / math.sqrt(squared) if squared > 0 else math.inf
+    if not 0 < sigma < LARGEST_SIGMA:
+        message = (
+            f"release {stage.name} with {stage.share:.3g} of the privacy needs noise of standard "
+            f"deviation {sigma:.3g} grid steps, and less than 2^40 can be drawn: give it a larger "
+            "share among generator-options, or raise epsilon"
+        )
+        raise ConfigError(message, public=message)
     return Fraction(math.ceil(stage.l2**2 / (stage.share * mu**2)) + ROUNDING)
 
 

@@ -12,7 +12,7 @@ from common.errors import ConfigError
 from common.privacy.composition import composed_epsilon
 from common.privacy.distributed_noise import SharedNoise
 from common.privacy.spends import GaussianSpend
-from common.synthesis.generator import Stage
+from common.synthesis.generator import Generator, Stage
 from common.synthesis.pooled import mu_of_run, variance_of
 from common.wire_synthesis import MAX_NOISED
 
@@ -41,6 +41,26 @@ def noise_of(config: "RunConfig", stage: Stage, n_sites: int) -> SharedNoise:
             f"most {MAX_NOISED:.3g}: use a coarser grid, or a larger epsilon"
         )
     return noise
+
+
+def require_possible(config: "RunConfig", generator: Generator, n_sites: int) -> None:
+    """Refuse a run one of whose stages could not be made, before any is paid.
+
+    Raises
+    ------
+    ConfigError
+        A sensitivity is no number, noise cannot be drawn or is none, or a sum may overflow.
+    """
+    for stage in generator.stages:
+        if not 0 < stage.l2 <= stage.bound <= MAX_NOISED:
+            message = (
+                f"release {stage.name}: a sensitivity of {stage.l2:.3g} and numbers up to "
+                f"{stage.bound:.3g} grid steps do not fit a sum, at most {MAX_NOISED:.3g}: an "
+                "option of the generator is wrong"
+            )
+            raise ConfigError(message, public=message)
+        if config.private:
+            noise_of(config, stage, n_sites)
 
 
 def spend_of(noise: SharedNoise, survivors: int, colluding: int = 0) -> GaussianSpend:

@@ -4,7 +4,8 @@ Which settings are best depends on how much noise there is: n mu / sqrt(k), the 
 :mod:`common.synthesis.usefulness`. Weak budgets go to the common mean first, since its error moves
 all classes at once, and to no covariance, whose noise would hide it; strong ones to class means and
 the covariance. The limits were set on one bulk cohort; docs/synthesize.md has its scores and
-another's.
+another's. They are the same with public ``class-genes``, whose use depends on the records
+(:mod:`common.synthesis.usefulness`): no other settings were tried with them.
 """
 
 from typing import Any

@@ -18,7 +18,7 @@ from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.marginal_options import MarginalOptions
 from common.synthesis.marginal_releases import MarginalReleases
 from common.synthesis.matched_samples import deviations
-from common.synthesis.options import options_of
+from common.synthesis.options import LEAST_PART, options_of
 from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.schema import Schema
@@ -33,7 +33,7 @@ class CopulaOptions(MarginalOptions):
 
     rank: int = Field(20, ge=0, le=200)
     copula_share: float = Field(-1.0, ge=-1, le=0.9)
-    donor_clip: float = Field(0.3, gt=0, le=1)
+    donor_clip: float = Field(0.3, ge=LEAST_PART, le=1)
 
 
 def _share(options: CopulaOptions, schema: Schema, epsilon: float) -> float:

@@ -31,7 +31,7 @@ class CvaeOptions(MarginalOptions):
 
     steps: int = Field(0, ge=0, le=1000)
     steps_share: float = Field(0.3, gt=0, le=0.9)
-    learning_rate: float = Field(2.0, gt=0)
+    learning_rate: float = Field(2.0, ge=1e-6, le=1000)
     latent: int = Field(8, ge=1, le=64)
     hidden: int = Field(16, ge=2, le=256)
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import ConfigError
 from common.synthesis import scatter
 from common.synthesis.class_prior import Noisy, class_deviations
-from common.synthesis.contributions import MOST_UNITS, STEPS, pairs_of
+from common.synthesis.contributions import COUNTED, MOST_UNITS, STEPS, pairs_of
 from common.synthesis.gaussian_options import GaussianOptions
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.low_rank import loadings
@@ -59,6 +60,12 @@ class Gaussian(Generator):
         self._n_counts = schema.n_classes + donor
         one = self.settings.count_weight * STEPS
         self._one = int(one / math.sqrt(self._n_counts)) if donor else int(one)
+        if self._one < COUNTED:
+            raise ConfigError(
+                f"option count-weight = {self.settings.count_weight:g} of generator gaussian: one "
+                f"of {schema.n_classes} classes' units is {self._one} grid steps, at least "
+                f"{COUNTED} are needed; raise it"
+            )
         self._count_norm = self._one * (math.sqrt(self._n_counts) if donor else 1)
 
     @property

@@ -25,14 +25,14 @@ from common.synthesis.class_table import ClassTable
 from common.synthesis.contributions import Pairs, pairs_of
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.location import Location
-from common.synthesis.options import Options, options_of
+from common.synthesis.options import LEAST_PART, OptionalScale, Options, Scale, options_of
 from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.schema import Schema
 from common.synthesis.spread import Spread
 from common.synthesis.totals import Totals
 
-Edge = Annotated[int, Field(ge=1)]
+Edge = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class StarOptions(Options):
@@ -44,12 +44,12 @@ class StarOptions(Options):
 
     bins: int = Field(4, ge=2, le=32)
     edges: Literal["found", "public"] = "found"
-    count_edges: tuple[Edge, ...] = Field((1, 2), min_length=1)
+    count_edges: tuple[Edge, ...] = Field((1, 2), min_length=1, max_length=31)
     shrink: float = Field(0.0, ge=0, le=1)
-    table_clip: float = Field(0.25, gt=0, le=1)
-    clip: float = Field(0.0, ge=0)
-    usual: float = Field(1.0, gt=0)
-    coarse_clip: float = Field(0.3, gt=0)
+    table_clip: float = Field(0.25, ge=LEAST_PART, le=1)
+    clip: OptionalScale = 0.0
+    usual: Scale = 1.0
+    coarse_clip: float = Field(0.3, ge=LEAST_PART, le=100)
 
 
 @register_generator("star")
