@@ -41,7 +41,7 @@ class Noisy:
     shares: np.ndarray
 
 
-def class_deviations(seen: Noisy, variance: np.ndarray) -> np.ndarray:
+def class_deviations(seen: Noisy, variance: np.ndarray, *, least: float = 0.0) -> np.ndarray:
     """Posterior means of the classes' deviations from the centre, (n_classes, n_genes).
 
     Parameters
@@ -50,14 +50,17 @@ def class_deviations(seen: Noisy, variance: np.ndarray) -> np.ndarray:
         The noisy ones.
     variance
         Of each gene, (n_genes,): positive.
+    least
+        Of the genes' mean variance, what is taken to be the classes' at least.
     """
     if not seen.noise.any():
         return seen.y
     best, likeliest = seen.y, -np.inf
+    floor = least * float(variance.mean())
     for power in POWERS:
         scale = variance**power
         scale = scale / scale.mean()
-        prior = scale[:, None, None] * between(seen, scale) + seen.center
+        prior = scale[:, None, None] * between(seen, scale, floor) + seen.center
         total = prior + _diagonals(seen.noise)
         solved = np.linalg.solve(total, seen.y.T[:, :, None])
         fit = -0.5 * (seen.y.T[:, :, None] * solved).sum()
@@ -67,7 +70,7 @@ def class_deviations(seen: Noisy, variance: np.ndarray) -> np.ndarray:
     return best
 
 
-def between(seen: Noisy, scale: np.ndarray) -> np.ndarray:
+def between(seen: Noisy, scale: np.ndarray, floor: float = 0.0) -> np.ndarray:
     """K of genes whose deviations have covariance scale_j K: (n_classes, n_classes), not negative.
 
     Moments of all genes, each entry shrunk as its own error asks towards what one common variance
@@ -84,7 +87,7 @@ def between(seen: Noisy, scale: np.ndarray) -> np.ndarray:
     n = len(found)
     apart = np.eye(n) - np.outer(np.ones(n), seen.shares)
     common = apart @ apart.T
-    level = max((found * common / error).sum() / (common**2 / error).sum(), 0.0)
+    level = max((found * common / error).sum() / (common**2 / error).sum(), floor)
     # Errors of K cost a classifier more than a common variance does: `DOUBT` of them as many.
     prior, error = level**2, DOUBT * error
     shrunk = (found * prior + level * common * error) / (prior + error)

@@ -13,23 +13,25 @@ from typing import Any
 from common.synthesis.scatter import MOST_GENES
 from common.synthesis.usefulness import strength_of
 
-# From a strength on: shares of mu^2 of coarse, center, classes and scatter, weights of the counts
-# of classes and of absolute deviations, and radii.
+# From a strength on: shares of mu^2 of coarse, center, classes, contrast, scatter; weights of the
+# counts of classes and of absolute deviations, radii, and directions of samples.
 NAMES = (
     "coarse-share",
     "center-share",
     "classes-share",
+    "contrast-share",
     "scatter-share",
     "count-weight",
     "absolute-weight",
     "clip",
     "coarse-clip",
+    "residual-rank",
 )
 SETTINGS = (
-    (0.0, (0.15, 0.40, 0.45, 0.0, 1.2, 0.5, 0.4, 0.08)),
-    (80.0, (0.15, 0.35, 0.50, 0.0, 0.5, 0.2, 0.6, 0.3)),
-    (150.0, (0.08, 0.20, 0.72, 0.0, 0.3, 0.3, 0.6, 0.3)),
-    (250.0, (0.05, 0.10, 0.55, 0.3, 0.3, 0.5, 0.6, 0.3)),
+    (0.0, (0.15, 0.30, 0.45, 0.1, 0.0, 1.2, 0.5, 0.4, 0.08, 0.12)),
+    (80.0, (0.15, 0.35, 0.50, 0.0, 0.0, 0.5, 0.2, 0.6, 0.3, 1.0)),
+    (150.0, (0.08, 0.20, 0.72, 0.0, 0.0, 0.3, 0.3, 0.6, 0.3, 1.0)),
+    (250.0, (0.05, 0.10, 0.55, 0.0, 0.3, 0.3, 0.5, 0.6, 0.3, 1.0)),
 )
 
 

@@ -13,11 +13,19 @@ import numpy as np
 from common.errors import ConfigError
 from common.synthesis import scatter
 from common.synthesis.class_prior import Noisy, class_deviations
+from common.synthesis.contrast import (
+    CLIPPING_DIFFERS,
+    coordinate_sums,
+    directions,
+    n_directions,
+    trusting,
+    with_coordinates,
+)
 from common.synthesis.contributions import COUNTED, MOST_UNITS, STEPS, pairs_of
 from common.synthesis.gaussian_options import GaussianOptions
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.low_rank import loadings
-from common.synthesis.matched_samples import deviations
+from common.synthesis.matched_samples import Few, deviations
 from common.synthesis.options import options_of
 from common.synthesis.ratio_means import Rows, weights_of, with_constant
 from common.synthesis.records import Records
@@ -27,17 +35,19 @@ from common.synthesis.schema import Schema
 from common.synthesis.shrinkage import shrunk_to_mean
 
 SD_OF_ABSOLUTE = math.sqrt(math.pi / 2)  # a normal variable's sd over its mean absolute value
-CLIPPING_DIFFERS = 0.1  # by class, relative
 LEAST_VARIANCE = 0.05  # of the mean of all genes'
+# Of a gene's variance that classes differ by, at least: how far is seen once more, where is not.
+LEAST_BETWEEN = 0.05
 
 
 @register_generator("gaussian")
 class Gaussian(Generator):
-    """Stages ``coarse``, ``center``, ``classes`` and, with a share of the budget, ``scatter``.
+    """Stages ``coarse``, ``center``, ``classes``; with a share, ``contrast`` and ``scatter``.
 
     State, on the scale of :mod:`common.synthesis.scale`: ``center`` (n_genes,), its error's
     variance ``center_error``; ``class_units`` (n_classes,) and ``n_units``; ``sd`` (n_genes,) about
-    the class means; ``means`` (n_classes, n_genes); ``loadings`` (n_genes, rank).
+    the class means; ``means`` (n_classes, n_genes); ``loadings`` (n_genes, rank); what
+    :func:`common.synthesis.contrast.directions` gives.
     """
 
     name = "gaussian"
@@ -55,6 +65,7 @@ class Gaussian(Generator):
         # Classes differ in the means of these alone: fewer numbers, in a smaller ball.
         self._class_genes = self.settings.places_in(schema.genes)
         self._n_class_genes = len(np.arange(schema.n_genes)[self._class_genes])
+        self._seen_twice = self.settings.contrast_share > 0 and schema.n_classes > 1
         # A donor counts in each class and once for all: a vector of length sqrt(n_classes + 1).
         donor = schema.unit == "donor"
         self._n_counts = schema.n_classes + donor
@@ -77,6 +88,8 @@ class Gaussian(Generator):
             "center": (2 * d + 1, STEPS),
             "classes": (k * (self._n_class_genes + 1), STEPS),
         }
+        if self._seen_twice:
+            sizes["contrast"] = (k * (n_directions(k, self._n_class_genes) + 1), STEPS)
         if self.settings.scatter_share:
             sizes["scatter"] = (scatter.n_products(d) + d + 1, math.hypot(scatter.L2, STEPS))
         return tuple(
@@ -104,6 +117,8 @@ class Gaussian(Generator):
         if stage.name == "classes":
             rows = pairs.means(scaled - state["center"])[:, self._class_genes]
             return Rows(np.zeros((n, 0)), with_constant(rows, radius)).sums(pairs, radius, k)
+        if stage.name == "contrast":
+            return coordinate_sums(scaled, pairs, state, k)
         away = (scaled - state["means"][pairs.classes]) / state["sd"]
         absolute = with_constant(pairs.unit_means(np.abs(away)), radius)
         own = Rows(absolute, nothing).sums(pairs, radius, k)
@@ -124,6 +139,10 @@ class Gaussian(Generator):
             return state | self._centered(total, noise_sd, unit, state)
         if stage.name == "classes":
             return state | self._classes(total, noise_sd, unit, state)
+        if stage.name == "contrast":
+            found = with_coordinates(total, noise_sd, state)
+            found["means"] = np.clip(found["means"], self.low, self.high)
+            return state | found
         return state | self._scatter(total, noise_sd, unit, state)
 
     def sample(
@@ -131,7 +150,10 @@ class Gaussian(Generator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Normal records, within the bounds; counts of single cells are rounded."""
         classes = np.repeat(np.arange(len(counts)), counts)
-        away = deviations(state["loadings"], classes, rng) * state["sd"]
+        rank, few = self.settings.residual_rank, None
+        if self._seen_twice and rank < 1:
+            few = Few(rank, state["sd"], state["axes"])
+        away = deviations(state["loadings"], classes, rng, few) * state["sd"]
         values = from_scale(state["means"][classes] + away, self.schema)
         return (np.round(values) if self.schema.counts else values), classes
 
@@ -189,22 +211,27 @@ class Gaussian(Generator):
         clipped = max(here.sum(), 1e-9) / before.sum()
         sd = np.array([float(weights_of(noise_sd)), float(state["class_units_sd"]) * clipped])
         scaled, differs = before * clipped, (CLIPPING_DIFFERS * before * clipped) ** 2
-        weight = _trusting(here, sd[0] ** 2, scaled, sd[1] ** 2 + differs)
-        units = _trusting(scaled, sd[1] ** 2, here, sd[0] ** 2 + differs) / clipped
+        weight = trusting(here, sd[0] ** 2, scaled, sd[1] ** 2 + differs)
+        units = trusting(scaled, sd[1] ** 2, here, sd[0] ** 2 + differs) / clipped
         weight = np.maximum(weight, max(0.5 * sd.min(), 1e-9))[:, None]
         y = sums[:, :-1] * unit / weight
         noise = np.broadcast_to((noise_sd * unit / weight) ** 2, y.shape)
         seen = Noisy(y, noise, float(state["center_error"]), weight[:, 0] / weight.sum())
         genes = self._class_genes
         away, between = np.zeros((k, self.schema.n_genes)), np.zeros(self.schema.n_genes)
-        away[:, genes] = found = class_deviations(seen, state["sd"][genes] ** 2)
+        least = LEAST_BETWEEN if self._seen_twice else 0.0
+        found = class_deviations(seen, state["sd"][genes] ** 2, least=least)
+        away[:, genes] = found
         between[genes] = seen.shares @ (found - seen.shares @ found) ** 2
-        return {
+        state = {
             "means": np.clip(state["center"] + away, self.low, self.high),
             "sd": np.sqrt(_at_least(state["sd"] ** 2 - between)),
             "class_units": np.maximum(units, max(0.5 * sd.min() / clipped, 1e-9)),
             "loadings": np.zeros((self.schema.n_genes, 0)),
         }
+        if self._seen_twice:
+            state |= directions(state["means"], state["sd"], state["class_units"], genes)
+        return state
 
     def _scatter(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
         d = self.schema.n_genes
@@ -219,11 +246,3 @@ class Gaussian(Generator):
 
 def _at_least(variance: np.ndarray) -> np.ndarray:
     return np.maximum(variance, LEAST_VARIANCE * np.maximum(variance.mean(), 1e-12))
-
-
-def _trusting(
-    first: np.ndarray, error: np.ndarray | float, second: np.ndarray, other: np.ndarray | float
-) -> np.ndarray:
-    """Two estimates as one, weighted by the inverse of their errors' variances."""
-    part = other / np.maximum(error + other, 1e-300)
-    return part * first + (1 - part) * second
