@@ -21,7 +21,8 @@ class GaussianOptions(Options):
     ----------
     coarse_share, center_share, classes_share, contrast_share, scatter_share
         Of mu^2; at most 1 together. With a contrast class means are seen once more along the few
-        directions in which they differ. Without a scatter genes are independent within a class.
+        directions in which they differ, and records are drawn in pairs of opposites. Without a
+        scatter genes are independent within a class.
     coarse_clip
         Radius of the first ball over the half width of the bounds times sqrt(n_genes).
     spread
@@ -32,9 +33,6 @@ class GaussianOptions(Options):
         Of the numbers of each class in the first release, against the means.
     absolute_weight
         Of absolute deviations against deviations in the second.
-    residual_rank
-        With a contrast: in how many directions genes vary by themselves, over the records that are
-        sampled. Free.
     class_genes
         Names of the only genes whose means may differ by class: public knowledge, never looked up
         in the records. Empty: all.
@@ -50,7 +48,6 @@ class GaussianOptions(Options):
     clip: float = Field(0.6, ge=LEAST_PART, le=10)
     count_weight: float = Field(0.7, ge=LEAST_PART, le=10)
     absolute_weight: float = Field(0.5, ge=LEAST_PART, le=10)
-    residual_rank: float = Field(1.0, gt=0, le=1)
     class_genes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")

@@ -4,42 +4,17 @@ Deviations of all records from their class means are made uncorrelated with the 
 factors and each gene's own part white and of unit variance, before they are scaled. What is private
 went into the moments; this is free.
 
-Of genes that are independent and more than the records, a classifier finds a direction in which
-chance parts any classes, and trusts it more than what noise has left of the means. So `Few` has
-genes vary together, in fewer directions than records, none of which makes up for what varies along
-those that tell classes apart. The price are correlations of chance, 1 / sqrt(directions).
+Records outnumbered by genes that vary on their own are parted by chance in any way, which a
+classifier trusts more than what noise has left of class means. `mirrored` records come in pairs,
+alike along the axes that tell classes apart and opposite in all else: a loss that is convex in a
+linear classifier's weights is the same for opposite weights of all else, so least at none. Cutting
+values at bounds would break that, so genes are shrunk into them as a whole.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Few:
-    """In how few directions genes vary by themselves.
-
-    Parameters
-    ----------
-    rank
-        Directions over records, below 1.
-    sd
-        Of the genes, (n_genes,): what deviations will be scaled by.
-    axes
-        Orthonormal, of scaled values, (n_genes, n_axes): along these they vary freely.
-    """
-
-    rank: float
-    sd: np.ndarray
-    axes: np.ndarray
-
-
-def deviations(
-    loadings: np.ndarray,
-    classes: np.ndarray,
-    rng: np.random.Generator,
-    few: Few | None = None,
-) -> np.ndarray:
+def deviations(loadings: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Deviations of unit variance and correlation L L^T + diagonal: float64 (n, n_genes).
 
     Parameters
@@ -50,8 +25,6 @@ def deviations(
         Of the records, int64 (n,).
     rng
         What is drawn of moments that are released has no privacy to keep.
-    few
-        Directions of the genes' own parts; by default as many as records.
     """
     n, (n_genes, rank) = len(classes), loadings.shape
     factors = rng.standard_normal((n, rank))
@@ -68,25 +41,58 @@ def deviations(
         own -= factors @ (factors.T @ own / n)
     if n > 2:
         own /= np.sqrt((own**2).mean(axis=0))
-    if few:
-        own = _in_few(own, factors, classes, rng, few)
     rest = np.sqrt(np.maximum(1 - (loadings**2).sum(axis=1), 0))
     return factors @ loadings.T + own * rest
 
 
-def _in_few(
-    own: np.ndarray, factors: np.ndarray, classes: np.ndarray, rng: np.random.Generator, few: Few
-) -> np.ndarray:
-    """Of deviations, what is not along the axes in few directions: float64 (n, n_genes)."""
-    n, n_genes = own.shape
-    along = (own * few.sd) @ few.axes
-    known = np.hstack([np.eye(classes.max() + 1)[classes], factors, along])
-    rank = round(few.rank * n)
-    if not 0 < rank <= n - known.shape[1]:
-        return own
-    weights = rng.standard_normal((n, rank))
-    weights -= known @ np.linalg.lstsq(known, weights, rcond=None)[0]
-    genes = rng.standard_normal((rank, n_genes))
-    genes /= np.sqrt((genes**2).sum(axis=0))
-    rest = np.linalg.qr(weights)[0] @ genes * np.sqrt(n) * few.sd
-    return (along @ few.axes.T + rest - rest @ few.axes @ few.axes.T) / few.sd
+def mirrored(away: np.ndarray, classes: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Deviations in pairs of opposites, but for what is along the axes: float64 (n, n_genes).
+
+    Parameters
+    ----------
+    away
+        Independent deviations, of means 0 in each class, (n, n_genes): one of each pair is kept.
+    classes
+        Of the records, int64 (n,).
+    axes
+        Orthonormal, (n_genes, n_axes).
+    """
+    along = away @ axes
+    rest = away - along @ axes.T
+    spread = along.std(axis=0)
+    for c in np.unique(classes):
+        rows = np.flatnonzero(classes == c)
+        if len(rows) == 1:
+            continue
+        threes = rows[-3:] if len(rows) % 2 else rows[:0]
+        ones, others = rows[: len(rows) - len(threes)].reshape(-1, 2).T
+        along[others], rest[others] = along[ones], -rest[ones]
+        if len(threes):
+            first, second, third = threes
+            along[[second, third]] = along[first]
+            # Three of the same length that add up to zero.
+            half, high = -rest[first] / 2, np.sqrt(0.75) * rest[second]
+            rest[second], rest[third] = half + high, half - high
+        along[rows] -= along[rows].mean(axis=0)
+    found = along.std(axis=0)
+    along *= np.divide(spread, found, out=np.ones_like(found), where=found > 0)
+    return along @ axes.T + rest
+
+
+def shrunk_into(middle: np.ndarray, away: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values within bounds, (n, n_genes): a gene whose deviations do not fit has smaller ones.
+
+    Parameters
+    ----------
+    middle
+        (n_genes,): what deviations are from; it is cut at the bounds.
+    away
+        Deviations, (n, n_genes).
+    low, high
+        Bounds.
+    """
+    middle = np.clip(middle, low, high)
+    most = np.abs(away).max(axis=0, initial=0.0)
+    room = np.minimum(middle - low, high - middle)
+    part = np.divide(room, most, out=np.ones_like(room), where=most > room)
+    return np.clip(middle + away * part, low, high)

@@ -14,7 +14,7 @@ from common.synthesis.scatter import MOST_GENES
 from common.synthesis.usefulness import strength_of
 
 # From a strength on: shares of mu^2 of coarse, center, classes, contrast, scatter; weights of the
-# counts of classes and of absolute deviations, radii, and directions of samples.
+# counts of classes and of absolute deviations, and radii.
 NAMES = (
     "coarse-share",
     "center-share",
@@ -25,13 +25,12 @@ NAMES = (
     "absolute-weight",
     "clip",
     "coarse-clip",
-    "residual-rank",
 )
 SETTINGS = (
-    (0.0, (0.15, 0.30, 0.45, 0.1, 0.0, 1.2, 0.5, 0.4, 0.08, 0.12)),
-    (80.0, (0.15, 0.35, 0.50, 0.0, 0.0, 0.5, 0.2, 0.6, 0.3, 1.0)),
-    (150.0, (0.08, 0.20, 0.72, 0.0, 0.0, 0.3, 0.3, 0.6, 0.3, 1.0)),
-    (250.0, (0.05, 0.10, 0.55, 0.0, 0.3, 0.3, 0.5, 0.6, 0.3, 1.0)),
+    (0.0, (0.15, 0.30, 0.45, 0.1, 0.0, 1.2, 0.5, 0.4, 0.08)),
+    (80.0, (0.15, 0.35, 0.50, 0.0, 0.0, 0.5, 0.2, 0.6, 0.3)),
+    (150.0, (0.08, 0.20, 0.72, 0.0, 0.0, 0.3, 0.3, 0.6, 0.3)),
+    (250.0, (0.05, 0.10, 0.55, 0.0, 0.3, 0.3, 0.5, 0.6, 0.3)),
 )
 
 

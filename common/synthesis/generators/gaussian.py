@@ -25,7 +25,7 @@ from common.synthesis.contributions import COUNTED, MOST_UNITS, STEPS, pairs_of
 from common.synthesis.gaussian_options import GaussianOptions
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.low_rank import loadings
-from common.synthesis.matched_samples import Few, deviations
+from common.synthesis.matched_samples import deviations, mirrored, shrunk_into
 from common.synthesis.options import options_of
 from common.synthesis.ratio_means import Rows, weights_of, with_constant
 from common.synthesis.records import Records
@@ -140,9 +140,7 @@ class Gaussian(Generator):
         if stage.name == "classes":
             return state | self._classes(total, noise_sd, unit, state)
         if stage.name == "contrast":
-            found = with_coordinates(total, noise_sd, state)
-            found["means"] = np.clip(found["means"], self.low, self.high)
-            return state | found
+            return state | with_coordinates(total, noise_sd, state)
         return state | self._scatter(total, noise_sd, unit, state)
 
     def sample(
@@ -150,11 +148,14 @@ class Gaussian(Generator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Normal records, within the bounds; counts of single cells are rounded."""
         classes = np.repeat(np.arange(len(counts)), counts)
-        rank, few = self.settings.residual_rank, None
-        if self._seen_twice and rank < 1:
-            few = Few(rank, state["sd"], state["axes"])
-        away = deviations(state["loadings"], classes, rng, few) * state["sd"]
-        values = from_scale(state["means"][classes] + away, self.schema)
+        away = deviations(state["loadings"], classes, rng) * state["sd"]
+        values = state["means"][classes] + away
+        if self._seen_twice:
+            away = mirrored(away, classes, state["axes"])
+            middle = state["class_units"] @ state["means"] / state["class_units"].sum()
+            away += state["means"][classes] - middle
+            values = shrunk_into(middle, away, self.low, self.high)
+        values = from_scale(values, self.schema)
         return (np.round(values) if self.schema.counts else values), classes
 
     def _radius(self, stage: Stage, state: State) -> float:
@@ -223,8 +224,10 @@ class Gaussian(Generator):
         found = class_deviations(seen, state["sd"][genes] ** 2, least=least)
         away[:, genes] = found
         between[genes] = seen.shares @ (found - seen.shares @ found) ** 2
+        means = state["center"] + away
         state = {
-            "means": np.clip(state["center"] + away, self.low, self.high),
+            # With a contrast they are one plane's, which cutting them would bend.
+            "means": means if self._seen_twice else np.clip(means, self.low, self.high),
             "sd": np.sqrt(_at_least(state["sd"] ** 2 - between)),
             "class_units": np.maximum(units, max(0.5 * sd.min() / clipped, 1e-9)),
             "loadings": np.zeros((self.schema.n_genes, 0)),
