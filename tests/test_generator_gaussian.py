@@ -51,13 +51,15 @@ def all_states(generator: Gaussian, records: Records) -> list[dict[str, np.ndarr
 
 REFERENCE = normal_records(60)[0]
 SOME = {"class-genes": ["g5", "g1"]}
+TWICE = {"contrast-share": 0.05, "classes-share": 0.5}
+OPTIONS = {"all": {}, "some": SOME, "twice": TWICE, "some twice": SOME | TWICE}
 GENERATORS = {
-    (unit, bool(options)): Gaussian(schema(unit, most_records=3), 1.0, DELTA, options)
+    (unit, which): Gaussian(schema(unit, most_records=3), 1.0, DELTA, options)
     for unit in ("record", "donor")
-    for options in ({}, SOME)
+    for which, options in OPTIONS.items()
 }
 STATES = {key: all_states(generator, REFERENCE) for key, generator in GENERATORS.items()}
-every_generator = pytest.mark.parametrize(("unit", "some"), list(GENERATORS))
+every_generator = pytest.mark.parametrize(("unit", "which"), list(GENERATORS))
 
 
 @st.composite
@@ -81,11 +83,11 @@ def joined(first: Records, second: Records) -> Records:
 @every_generator
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_sums_of_sites_are_those_of_all_units_bit_for_bit(unit, some, data):
+def test_sums_of_sites_are_those_of_all_units_bit_for_bit(unit, which, data):
     first = data.draw(some_units(unit, data.draw(st.integers(1, 4))))
     second = data.draw(some_units(unit, data.draw(st.integers(1, 4))))
-    generator = GENERATORS[unit, some]
-    for stage, state in zip(generator.stages, STATES[unit, some], strict=True):
+    generator = GENERATORS[unit, which]
+    for stage, state in zip(generator.stages, STATES[unit, which], strict=True):
         apart = [generator.statistics(stage, part, state) for part in (first, second)]
         both = generator.statistics(stage, joined(first, second), state)
         assert both.dtype == np.int64
@@ -96,17 +98,17 @@ def test_sums_of_sites_are_those_of_all_units_bit_for_bit(unit, some, data):
 @every_generator
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_no_unit_adds_more_than_the_sensitivity(unit, some, data):
+def test_no_unit_adds_more_than_the_sensitivity(unit, which, data):
     one = data.draw(some_units(unit, 1))
-    generator = GENERATORS[unit, some]
-    for stage, state in zip(generator.stages, STATES[unit, some], strict=True):
+    generator = GENERATORS[unit, which]
+    for stage, state in zip(generator.stages, STATES[unit, which], strict=True):
         added = generator.statistics(stage, one, state)
         # Python's integers: a square may leave int64.
         assert sum(int(v) ** 2 for v in added) <= stage.l2**2
         assert max(abs(int(v)) for v in added) <= stage.bound
 
 
-@pytest.mark.parametrize("options", [{}, SOME])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_sensitivity_is_used_and_not_far_above_what_units_add(options):
     records, _ = normal_records(200)
     generator = Gaussian(schema(), 1.0, DELTA, options)
@@ -232,9 +234,9 @@ def test_noise_hides_little_at_a_large_epsilon_and_much_at_a_small_one():
 
 @pytest.mark.parametrize("unit", ["record", "donor"])
 def test_numbers_by_class_are_of_the_class_genes_alone(unit):
-    generator = GENERATORS[unit, True]
+    generator = GENERATORS[unit, "some"]
     at = [stage.name for stage in generator.stages].index("classes")
-    stage, state = generator.stages[at], STATES[unit, True][at]
+    stage, state = generator.stages[at], STATES[unit, "some"][at]
     assert stage.n_values == K * (2 + 1)
     before = generator.statistics(stage, REFERENCE, state)
     others = REFERENCE.values.copy()
@@ -247,9 +249,10 @@ def test_numbers_by_class_are_of_the_class_genes_alone(unit):
 
 @pytest.mark.parametrize("noise", [0.0, 1e3])
 @pytest.mark.parametrize("unit", ["record", "donor"])
-def test_other_genes_have_one_mean_for_all_classes(unit, noise):
+@pytest.mark.parametrize("more", [{}, TWICE], ids=["once", "twice"])
+def test_other_genes_have_one_mean_for_all_classes(unit, noise, more):
     # A wide ball: of two genes clipping is no little distortion.
-    options, state = SOME | {"clip": 10.0}, {}
+    options, state = SOME | more | {"clip": 10.0}, {}
     generator = Gaussian(schema(unit, most_records=3), 1.0, DELTA, options)
     records, means = normal_records(4000)
     for stage in generator.stages:
@@ -270,7 +273,7 @@ def test_other_genes_have_one_mean_for_all_classes(unit, noise):
 def test_all_genes_named_is_as_none_named():
     records, _ = normal_records(60)
     named = Gaussian(schema(), 1.0, DELTA, {"class-genes": [f"g{j}" for j in range(D)][::-1]})
-    plain = GENERATORS["record", False]
+    plain = GENERATORS["record", "all"]
     for one, other in zip(all_states(named, records), all_states(plain, records), strict=True):
         assert one.keys() == other.keys()
         for key, array in one.items():

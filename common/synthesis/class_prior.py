@@ -87,7 +87,9 @@ def between(seen: Noisy, scale: np.ndarray, floor: float = 0.0) -> np.ndarray:
     n = len(found)
     apart = np.eye(n) - np.outer(np.ones(n), seen.shares)
     common = apart @ apart.T
-    level = max((found * common / error).sum() / (common**2 / error).sum(), floor)
+    # Of one class nothing is apart.
+    told = (common**2 / error).sum()
+    level = max((found * common / error).sum() / told, floor) if told else floor
     # Errors of K cost a classifier more than a common variance does: `DOUBT` of them as many.
     prior, error = level**2, DOUBT * error
     shrunk = (found * prior + level * common * error) / (prior + error)

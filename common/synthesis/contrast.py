@@ -40,8 +40,8 @@ def directions(
 
     Returns
     -------
-    ``axes`` (n_genes, n_directions), the ``middle`` (n_genes,) that coordinates are from, and their
-    predicted standard deviations ``axes_sd`` (n_directions,).
+    ``axes`` (n_genes, n_directions), and predicted standard deviations along them ``axes_sd``
+    (n_directions,).
     """
     shares = units / units.sum()
     middle = shares @ means
@@ -49,11 +49,11 @@ def directions(
     _, _, right = np.linalg.svd(weighted, full_matrices=False)
     axes = np.zeros((len(middle), n_directions(*weighted.shape)))
     axes[genes] = right[: axes.shape[1]].T
-    return {"axes": axes, "middle": middle, "axes_sd": np.sqrt((axes**2).T @ sd**2)}
+    return {"axes": axes, "axes_sd": np.sqrt((axes**2).T @ sd**2)}
 
 
 def coordinate_sums(values: np.ndarray, pairs: Pairs, state: State, n_classes: int) -> np.ndarray:
-    """Sums of coordinates and constants by class: int64 (n_classes (n_directions + 1),).
+    """Sums of coordinates from class means, and constants: int64 (n_classes (n_directions + 1),).
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def coordinate_sums(values: np.ndarray, pairs: Pairs, state: State, n_classes: i
     pairs
         Whose they are: all classes of a unit are in one ball, of `STEPS` grid steps.
     state
-        With what `directions` gave.
+        ``means``, and what `directions` gave.
     """
-    rows = pairs.means(values - state["middle"])
+    rows = pairs.means(values) - state["means"][pairs.pair_class]
     # One axis at a time and not by BLAS: the same bits whatever other records are there.
     found = [
         np.ascontiguousarray(rows * axis).sum(axis=1) / sd
@@ -102,8 +102,7 @@ def with_coordinates(total: np.ndarray, noise_sd: float, state: State) -> State:
     units = trusting(before * kept, before_sd**2, here, here_sd**2 + differs) / kept
     least = max(0.5 * min(here_sd, before_sd), 1e-9)
     weight, units = np.maximum(weight, least), np.maximum(units, least / kept)
-    expected = (state["means"] - state["middle"]) @ axes / state["axes_sd"]
-    apart = sums[:, :-1] / weight[:, None] - expected
+    apart = sums[:, :-1] / weight[:, None]
     error = (noise / weight) ** 2
     shares = weight / weight.sum()
     common, common_error = shares @ apart, shares**2 @ error

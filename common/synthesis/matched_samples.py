@@ -57,6 +57,8 @@ def mirrored(away: np.ndarray, classes: np.ndarray, axes: np.ndarray) -> np.ndar
     axes
         Orthonormal, (n_genes, n_axes).
     """
+    if not len(away):
+        return away
     along = away @ axes
     rest = away - along @ axes.T
     spread = along.std(axis=0)
@@ -75,7 +77,7 @@ def mirrored(away: np.ndarray, classes: np.ndarray, axes: np.ndarray) -> np.ndar
             rest[second], rest[third] = half + high, half - high
         along[rows] -= along[rows].mean(axis=0)
     found = along.std(axis=0)
-    along *= np.divide(spread, found, out=np.ones_like(found), where=found > 0)
+    along *= np.divide(spread, found, out=np.ones_like(found), where=found > 1e-9 * spread)
     return along @ axes.T + rest
 
 
