@@ -16,10 +16,12 @@ from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.marginal_options import MarginalOptions
 from common.synthesis.marginal_releases import MarginalReleases
 from common.synthesis.options import options_of
+from common.synthesis.private_steps import PrivateSteps
 from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.schema import Schema
 from common.synthesis.score_correlation import matched
+from common.synthesis.score_vae import Shape
 
 MOST_KEPT = 0.9  # of a gene's variance that z may explain
 # Draws of z that tell each gene's decoded mean and variance, from a fixed seed: no data is in them.
@@ -50,10 +52,6 @@ class Cvae(Generator):
         options: Mapping[str, Any] | None = None,
     ):
         super().__init__(schema, epsilon, delta, options)
-        # torch takes a second to import: not for the other generators.
-        from common.synthesis.private_steps import PrivateSteps
-        from common.synthesis.score_vae import Shape
-
         own = options_of(CvaeOptions, self.name, options)
         self._marginal = MarginalReleases(schema, epsilon, 1 - own.steps_share, own)
         shape = Shape(schema.n_genes, schema.n_classes, own.latent, own.hidden)
