@@ -16,8 +16,9 @@ from common.synthesis.score_vae import SEED, ScoreVAE, Shape
 STABLE = 0.01  # added to a norm
 MOMENTUM = 0.9
 N_DRAWS = 2  # of z a step: one and its opposite
-BLOCK = 16  # units whose gradients are in memory at once: as many as stay near the processor
+BLOCK = 16  # records taken at once, or one unit: their gradients stay near the processor
 MOST_SQUARES = 1e200
+OF_STEPS = ("weights", "velocity", "weights_error")  # what a step changes in the state
 
 
 def whole_steps(gradients: np.ndarray) -> np.ndarray:
@@ -91,8 +92,9 @@ class PrivateSteps:
         per_unit = np.bincount(pairs.pair_unit, weights=pairs.sizes).astype(np.int64)
         ends = np.cumsum(per_unit)
         total = np.zeros(self.shape.n_parameters, dtype=np.int64)
-        for first in range(0, pairs.n_units, BLOCK):
-            sizes = per_unit[first : first + BLOCK]
+        block = max(BLOCK * pairs.n_units // max(len(scores), 1), 1)
+        for first in range(0, pairs.n_units, block):
+            sizes = per_unit[first : first + block]
             mine = slice(ends[first] - per_unit[first], ends[first] + sizes[1:].sum())
             # Weights may be anything that a message brought: what overflows counts as zero.
             with np.errstate(all="ignore"):
