@@ -86,6 +86,19 @@ def test_weights_of_a_huge_state_do_not_lift_the_bound():
     assert math.sqrt(sum(int(x) ** 2 for x in own)) <= 6 * stage.l2
 
 
+def test_scores_kept_from_one_step_are_used_for_the_same_records_and_marginals_alone():
+    kept, base, other = cvae(), cohort(schema(), 6), cohort(schema(), 6, seed=1)
+    *_, (stage, state) = states(kept, base)
+    moved = state | {"means": state["means"] + 1}
+    for records, of in ((base, state), (other, state), (other, moved), (base, moved)):
+        expected = cvae().statistics(stage, records, of)
+        np.testing.assert_array_equal(kept.statistics(stage, records, of), expected)
+        # And so do further steps, whose weights are others.
+        later = of | {"weights": 2 * of["weights"]}
+        expected = cvae().statistics(stage, records, later)
+        np.testing.assert_array_equal(kept.statistics(stage, records, later), expected)
+
+
 def test_without_noise_means_and_a_common_factor_are_learnt():
     generator = cvae(epsilon=math.inf, steps=60, hidden=8, **{"learning-rate": 4})
     records = cohort(generator.schema, 80)
