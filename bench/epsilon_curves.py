@@ -15,7 +15,7 @@ from bench.synthesis import MAJORITY, REAL
 from report.epsilon_curve import epsilon_curve_file
 from report.synthesis_page import CURVE
 
-FIGURE, AXIS = "accuracy", "Accuracy, trained on synthetic records, tested on real ones"
+FIGURE, AXIS = "accuracy", "accuracy on real records (TSTR)"
 
 
 def curve(table: Mapping[str, Any], figure: str = FIGURE) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def main() -> None:
         return
     for dataset, table in tables.items():
         found = curve(table)
-        _write(RESULTS / f"epsilon_{dataset.replace(', ', '_')}.svg", epsilon_curve_file(**found))
+        _write(RESULTS / f"epsilon_{dataset}.svg", epsilon_curve_file(**found))
 
 
 def _write(path: Path, content: bytes) -> None:

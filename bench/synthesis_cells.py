@@ -22,7 +22,7 @@ from common.synthesis.schema import Schema
 ONEK1K, KANG = "pbmc_onek1k_40donor", "pbmc_kang_8donor"
 HIGH, SAMPLES = 1000.0, 200
 # What is scored: all genes, or so many of a public ranking.
-CELLS = {ONEK1K: None, f"{ONEK1K}, 100 genes": 100}
+CELLS = {ONEK1K: None, f"{ONEK1K}_100_genes": 100}
 MOST_RECORDS = 50  # as a run has it by itself
 
 
