@@ -19,19 +19,22 @@ from report.run_record import RunRecord
 from report.traffic import by_site
 
 RULE, DELTA = "rule", 1e-5
+DONOR = "donor"
 
 
 def chosen(fold: Fold, name: str, epsilon: float) -> tuple[str, dict[str, Any]]:
     """A generator and its options: by themselves, or the rule's."""
     if name != RULE:
         return name, {}
-    size = len(fold.train.values), fold.schema.n_genes, fold.schema.n_classes
-    return generator_for(*size, epsilon, DELTA)
+    schema = fold.schema
+    size = fold.train.n_units, schema.n_genes, schema.n_classes
+    return generator_for(*size, epsilon, DELTA, counts=schema.counts)
 
 
 def score(values: np.ndarray, classes: np.ndarray, fold: Fold) -> dict[str, float]:
     """TSTR by logistic regression."""
-    found = prediction((values, classes), (fold.test.values, fold.test.classes))
+    test = fold.scored(fold.test.values), fold.test.classes
+    found = prediction((fold.scored(values), classes), test)
     return {key: found[key] for key in ("accuracy", "macro_f1")}
 
 
@@ -40,7 +43,10 @@ def pooled(fold: Fold, name: str, epsilon: float, seed: int) -> dict[str, float]
     name, options = chosen(fold, name, epsilon)
     generator = GENERATORS.get(name)(fold.schema, epsilon, DELTA, options)
     state = fit_pooled(generator, [fold.train])
-    counts = np.maximum(np.rint(generator.class_counts(state)), 2).astype(np.int64)
+    counts = np.full(fold.schema.n_classes, fold.samples)
+    if fold.samples is None:
+        # A classifier needs two records of each class.
+        counts = np.maximum(np.rint(generator.class_counts(state)), 2).astype(np.int64)
     return score(*generator.sample(state, counts, np.random.default_rng(seed)), fold)
 
 
@@ -50,9 +56,8 @@ def write_sites(fold: Fold, site: np.ndarray, folder: Path) -> Path:
     names = np.array(fold.schema.classes)[fold.train.classes]
     for number, name in enumerate(np.unique(site)):
         rows = site == name
-        obs = pd.DataFrame(
-            {"cell_type": names[rows]}, index=[f"r{i}" for i in np.flatnonzero(rows)]
-        )
+        about = {"cell_type": names[rows], DONOR: [f"unit {u}" for u in fold.train.units[rows]]}
+        obs = pd.DataFrame(about, index=[f"r{i}" for i in np.flatnonzero(rows)])
         data = anndata.AnnData(fold.train.values[rows].astype(np.float32), obs=obs)
         data.var_names = list(fold.schema.genes)
         data.write_h5ad(folder / f"site-{number}.h5ad")
@@ -84,8 +89,14 @@ def federated(
         "value-high": fold.schema.high,
         "classes": ",".join(fold.schema.classes),
         "batch-key": "",
+        "samples-per-class": fold.samples or 0,
         **more,
     }
+    if fold.schema.counts:
+        settings["expression"] = "counts"
+    if fold.schema.unit == "donor":
+        settings |= {"privacy-unit": "donor", "donor-key": DONOR}
+        settings["most-records"] = fold.schema.most_records
     start = time.perf_counter()
     if flower:
         from cli.run import execute

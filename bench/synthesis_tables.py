@@ -47,7 +47,9 @@ def sites(found: dict[str, Any]) -> list[str]:
         "| generator | sites | runs | centre | sites | s | MB up | MB down |",
         "|---" * 8 + "|",
     ]
-    for name, parts in {RULE: found.get("sites", {}), **found.get("skewed", {})}.items():
+    of = {RULE: found.get("sites", {}), **found.get("skewed", {})}
+    of["copula, cells, epsilon 10"] = found.get("cells", {})
+    for name, parts in of.items():
         for title, part in parts.items():
             if isinstance(part, dict) and "runs" in part:
                 pair = [
