@@ -8,6 +8,7 @@ from report.drawing import Drawing, drawing, drawn, legend
 
 SIZE = (6.4, 4.2)
 _ORDER = ("synthetic", "third", "fourth", "fifth")
+_USUAL = ("rule", "star", "copula", "cvae")  # look the same in every curve
 _APART = 1.035  # names beside each other, so that their bars can be told apart
 _MARKERS = ("o", "s", "^", "D")
 Row = Mapping[str, Any]
@@ -60,7 +61,8 @@ def _draw(rows: Sequence[Row], score: str, real: float | None, majority: float |
     def draw(axes: Any, colours: Mapping[str, str]) -> None:
         axes.set_xscale("log")
         for at, (name, points) in enumerate(lines.items()):
-            colour, marker = colours[_ORDER[at % len(_ORDER)]], _MARKERS[at % len(_MARKERS)]
+            look = (_USUAL.index(name) if set(lines) <= set(_USUAL) else at) % len(_ORDER)
+            colour, marker = colours[_ORDER[look]], _MARKERS[look]
             aside = _APART ** (at - (len(lines) - 1) / 2)
             style = {"color": colour, "marker": marker, "capsize": 3, "linewidth": 1.8}
             for some, label in (
