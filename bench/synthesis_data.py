@@ -1,6 +1,6 @@
-"""The two bulk cohorts as they are scored: values, classes, folds and public bounds."""
+"""The cohorts as they are scored: values, classes, folds, sites and public bounds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,41 @@ BOUNDS = {BRCA: (0.0, 24.0), TB: (0.0, 20.0)}
 N_FOLDS = 5
 
 
+def _same(values: np.ndarray) -> np.ndarray:
+    return values
+
+
 @dataclass(frozen=True)
 class Fold:
-    """What a generator sees, and the real records that score it."""
+    """What a generator sees, and the real records that score it.
+
+    Parameters
+    ----------
+    train, test
+        Of the schema's genes, as a generator takes them.
+    sites
+        Of the training records: the site that has each.
+    scored
+        Values as classifiers and distances take them.
+    like, like_test
+        The training and test records that synthetic ones are held to be like, so made ready.
+    samples
+        Records to make of each class; None: as many as the noisy counts say.
+    """
 
     schema: Schema
     train: Records
     test: Records
+    sites: np.ndarray
+    like: np.ndarray
+    like_test: np.ndarray
+    scored: Callable[[np.ndarray], np.ndarray] = _same
+    samples: int | None = None
+
+    @property
+    def commonest(self) -> float:
+        """Accuracy of guessing the training records' commonest class."""
+        return float((self.test.classes == np.bincount(self.train.classes).argmax()).mean())
 
 
 def folds(folder: Path, name: str) -> Iterator[Fold]:
@@ -38,10 +66,11 @@ def folds(folder: Path, name: str) -> Iterator[Fold]:
         parts = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(values, codes)
         for number, (_, held_out) in enumerate(parts):
             fold[held_out] = number
+        sites = data.obs["batch"]
     else:
-        fold = data.obs["cv_fold"].astype(str).to_numpy()
+        fold, sites = data.obs["cv_fold"].astype(str).to_numpy(), data.obs["site8"]
     for number in np.unique(fold):
-        yield Fold(schema, *(_part(values, codes, fold != number, out) for out in (False, True)))
+        yield _fold(schema, values, codes, sites.astype(str).to_numpy(), fold != number)
 
 
 def left_out(folder: Path, name: str) -> Iterator[tuple[str, Fold]]:
@@ -49,8 +78,7 @@ def left_out(folder: Path, name: str) -> Iterator[tuple[str, Fold]]:
     data, values, codes, schema = _read(folder, name)
     cohort = data.obs["batch"].astype(str).to_numpy()
     for one in np.unique(cohort):
-        parts = (_part(values, codes, cohort != one, out) for out in (False, True))
-        yield one, Fold(schema, *parts)
+        yield one, _fold(schema, values, codes, cohort, cohort != one)
 
 
 def ranked(values: np.ndarray, genes: Sequence[str], most: int) -> list[str]:
@@ -82,6 +110,8 @@ def _read(folder: Path, name: str) -> tuple[anndata.AnnData, np.ndarray, np.ndar
     return data, values, codes, Schema(tuple(data.var_names), tuple(classes), *BOUNDS[name])
 
 
-def _part(values: np.ndarray, codes: np.ndarray, train: np.ndarray, out: bool) -> Records:
-    rows = train != out
-    return Records(values[rows], codes[rows], np.arange(rows.sum()))
+def _fold(
+    schema: Schema, values: np.ndarray, codes: np.ndarray, sites: np.ndarray, train: np.ndarray
+) -> Fold:
+    parts = [Records(values[r], codes[r], np.arange(r.sum())) for r in (train, ~train)]
+    return Fold(schema, *parts, sites[train], *(part.values for part in parts))

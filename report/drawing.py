@@ -10,8 +10,20 @@ from report.comparison_chart import THEMES
 
 # Of what is real, what is synthetic, and of no group.
 COLOURS = {
-    "light": {"real": "#a86400", "synthetic": "#005b8f", "third": "#00684a", "fourth": "#7b4ab5"},
-    "dark": {"real": "#e69f00", "synthetic": "#6cbdf0", "third": "#5fd0a5", "fourth": "#b79be0"},
+    "light": {
+        "real": "#a86400",
+        "synthetic": "#005b8f",
+        "third": "#00684a",
+        "fourth": "#7b4ab5",
+        "fifth": "#b0305c",
+    },
+    "dark": {
+        "real": "#e69f00",
+        "synthetic": "#6cbdf0",
+        "third": "#5fd0a5",
+        "fourth": "#b79be0",
+        "fifth": "#f28cab",
+    },
 }
 Draw = Callable[[Any, Mapping[str, str]], None]
 

@@ -7,7 +7,9 @@ from typing import Any
 from report.drawing import Drawing, drawing, drawn, legend
 
 SIZE = (6.4, 4.2)
-_ORDER = ("synthetic", "third", "fourth", "soft")
+_ORDER = ("synthetic", "third", "fourth", "fifth")
+_USUAL = ("rule", "star", "copula", "cvae")  # look the same in every curve
+_APART = 1.035  # names beside each other, so that their bars can be told apart
 _MARKERS = ("o", "s", "^", "D")
 Row = Mapping[str, Any]
 
@@ -59,7 +61,9 @@ def _draw(rows: Sequence[Row], score: str, real: float | None, majority: float |
     def draw(axes: Any, colours: Mapping[str, str]) -> None:
         axes.set_xscale("log")
         for at, (name, points) in enumerate(lines.items()):
-            colour, marker = colours[_ORDER[at % len(_ORDER)]], _MARKERS[at % len(_MARKERS)]
+            look = (_USUAL.index(name) if set(lines) <= set(_USUAL) else at) % len(_ORDER)
+            colour, marker = colours[_ORDER[look]], _MARKERS[look]
+            aside = _APART ** (at - (len(lines) - 1) / 2)
             style = {"color": colour, "marker": marker, "capsize": 3, "linewidth": 1.8}
             for some, label in (
                 ([p for p in points if math.isfinite(p[0])], name),
@@ -67,16 +71,21 @@ def _draw(rows: Sequence[Row], score: str, real: float | None, majority: float |
             ):
                 if some:
                     x, y, sd = zip(*some, strict=True)
-                    axes.errorbar(x, y, yerr=sd, label=label, **style)
-        for value, text in ((real, "real records"), (majority, "most frequent class")):
+                    axes.errorbar([aside * e for e in x], y, yerr=sd, label=label, **style)
+        # At the ends where curves seldom are.
+        for value, text, at, side in (
+            (real, "real records", 0.01, "left"),
+            (majority, "most frequent class", 0.99, "right"),
+        ):
             if value is not None:
                 axes.axhline(value, color=colours["soft"], linewidth=1.1, linestyle=(0, (5, 4)))
                 axes.annotate(
                     f"{text} {value:.3f}",
-                    (0.01, value),
+                    (at, value),
                     xycoords=("axes fraction", "data"),
                     xytext=(0, 3),
                     textcoords="offset points",
+                    ha=side,
                     color=colours["soft"],
                     fontsize=9,
                 )
@@ -85,7 +94,10 @@ def _draw(rows: Sequence[Row], score: str, real: float | None, majority: float |
         axes.set_xticks(ticks, [f"{e:g}" for e in finite] + (["∞"] if has_end else []))
         axes.set_xticks([], minor=True)
         axes.margins(x=0.06, y=0.12)
-        axes.set_xlabel("epsilon (∞: no noise)" if has_end else "epsilon", color=colours["soft"])
+        told = ["epsilon"] + ["∞: no noise"] * has_end
+        if any(sd for points in lines.values() for *_, sd in points):
+            told.append("bars: standard deviation over runs")
+        axes.set_xlabel("; ".join(told), color=colours["soft"])
         axes.set_ylabel(score, color=colours["soft"])
         if len(lines) > 1:
             legend(axes, colours, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from common.errors import ConfigError, InputError
-from common.synthesis.private_steps import normalised
+from common.synthesis.contributions import STEPS
+from common.synthesis.private_steps import whole_steps
 from common.synthesis.registry import GENERATORS
-from common.synthesis.score_vae import ScoreVAE, Shape
 from tests.generator_cases import (
     assert_additive,
     assert_bounded,
@@ -55,10 +56,25 @@ def test_a_donor_with_hundreds_of_cells_counts_no_more_than_one_with_a_few():
 
 
 def test_gradients_that_overflow_are_bounded_too():
-    rows = normalised(np.array([[1e300, -1e300], [np.nan, 1.0], [np.inf, 0.0], [3.0, 4.0]]))
-    np.testing.assert_allclose(rows[0], [0.5**0.5, -(0.5**0.5)])
+    rows = whole_steps(np.array([[1e300, -1e300], [np.nan, 1.0], [np.inf, 0.0], [3.0, 4.0]]))
+    np.testing.assert_allclose(rows[0] / STEPS, [0.5**0.5, -(0.5**0.5)], rtol=1e-6)
     assert not rows[1:3].any()
-    np.testing.assert_allclose(rows[3], np.array([3.0, 4.0]) / 5.01)
+    np.testing.assert_allclose(rows[3] / STEPS, np.array([3.0, 4.0]) / 5.01, rtol=1e-6)
+
+
+@given(
+    npst.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 4), st.integers(1, 9)),
+        elements=st.one_of(st.floats(width=64), st.floats(-2, 2)),
+    )
+)
+def test_no_row_of_whole_steps_is_longer_than_the_radius(rows):
+    found = whole_steps(rows.copy())
+    for own, kept in zip(rows, found, strict=True):
+        assert sum(int(x) ** 2 for x in kept) < STEPS**2
+        np.testing.assert_array_equal(kept, whole_steps(own[None].copy())[0])
+        assert (np.sign(own) * kept >= 0)[np.isfinite(own)].all()
 
 
 def test_weights_of_a_huge_state_do_not_lift_the_bound():
@@ -70,18 +86,17 @@ def test_weights_of_a_huge_state_do_not_lift_the_bound():
     assert math.sqrt(sum(int(x) ** 2 for x in own)) <= 6 * stage.l2
 
 
-def test_the_gradient_is_that_of_finite_differences():
-    shape, rng = Shape(6, 3, 2, 4, projected=5), np.random.default_rng(3)
-    weights = shape.first_weights() + 0.3 * rng.standard_normal(shape.n_parameters)
-    scores, classes = rng.standard_normal((2, 6)), np.array([0, 2])
-    draws, part = rng.standard_normal((2, 2)), np.array([0.4, 0.6])
-    grad = ScoreVAE(shape, weights).gradient(scores, classes, part, draws)
-    for i in rng.choice(shape.n_parameters, 12, replace=False):
-        moved = np.zeros_like(weights)
-        moved[i] = 1e-5
-        up = ScoreVAE(shape, weights + moved).loss(scores, classes, part, draws).item()
-        down = ScoreVAE(shape, weights - moved).loss(scores, classes, part, draws).item()
-        assert grad[i] == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-7)
+def test_scores_kept_from_one_step_are_used_for_the_same_records_and_marginals_alone():
+    kept, base, other = cvae(), cohort(schema(), 6), cohort(schema(), 6, seed=1)
+    *_, (stage, state) = states(kept, base)
+    moved = state | {"means": state["means"] + 1}
+    for records, of in ((base, state), (other, state), (other, moved), (base, moved)):
+        expected = cvae().statistics(stage, records, of)
+        np.testing.assert_array_equal(kept.statistics(stage, records, of), expected)
+        # And so do further steps, whose weights are others.
+        later = of | {"weights": 2 * of["weights"]}
+        expected = cvae().statistics(stage, records, later)
+        np.testing.assert_array_equal(kept.statistics(stage, records, later), expected)
 
 
 def test_without_noise_means_and_a_common_factor_are_learnt():

@@ -9,24 +9,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.synthesis.contributions import MOST_UNITS, STEPS, Pairs, whole_in_ball
+from common.synthesis.contributions import BELOW_ONE, MOST_UNITS, STEPS, Pairs
 from common.synthesis.generator import Stage, State
 from common.synthesis.score_vae import SEED, ScoreVAE, Shape
 
 STABLE = 0.01  # added to a norm
 MOMENTUM = 0.9
 N_DRAWS = 2  # of z a step: one and its opposite
-BLOCK = 64  # gradients in memory at once
+BLOCK = 16  # records taken at once, or one unit: their gradients stay near the processor
+MOST_SQUARES = 1e200
+OF_STEPS = ("weights", "velocity", "weights_error")  # what a step changes in the state
 
 
-def normalised(gradients: np.ndarray) -> np.ndarray:
-    """Gradients over their length, below 1 each; zero for one that is not finite."""
-    finite = np.isfinite(gradients).all(axis=1, keepdims=True)
-    rows = np.where(finite, gradients, 0.0)
-    # By the largest entry first: squares of a huge one would overflow.
-    largest = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1.0)
-    rows = rows / largest
-    return rows / (np.sqrt((rows * rows).sum(axis=1, keepdims=True)) + STABLE / largest)
+def whole_steps(gradients: np.ndarray) -> np.ndarray:
+    """Gradients over their length, in whole grid steps; zeros for one that is not finite.
+
+    Parameters
+    ----------
+    gradients
+        float64 (n_units, n_parameters); overwritten.
+
+    Returns
+    -------
+    Whole numbers, float64: the L2 norm of each row is below STEPS. A row g becomes
+    g / (|g| + STABLE), and then no entry is farther from zero than before.
+    """
+    # A product that overflows is infinite, and seen below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = (gradients * gradients).sum(axis=1)
+    stable = np.full(len(gradients), STABLE)
+    for row in np.flatnonzero(~(squares < MOST_SQUARES)):
+        own = gradients[row]
+        own[...] = own if np.isfinite(own).all() else 0.0
+        largest = max(float(np.abs(own).max()), 1.0)
+        # By the largest entry first: squares of huge ones overflow.
+        own /= largest
+        stable[row] /= largest
+        squares[row] = (own * own).sum()
+    gradients *= (BELOW_ONE * STEPS / (np.sqrt(squares) + stable))[:, None]
+    # Toward zero: a whole number is never farther from it than what it stands for.
+    return np.trunc(gradients, out=gradients)
 
 
 @dataclass(frozen=True)
@@ -70,15 +92,17 @@ class PrivateSteps:
         per_unit = np.bincount(pairs.pair_unit, weights=pairs.sizes).astype(np.int64)
         ends = np.cumsum(per_unit)
         total = np.zeros(self.shape.n_parameters, dtype=np.int64)
-        for first in range(0, pairs.n_units, BLOCK):
-            units = range(first, min(first + BLOCK, pairs.n_units))
-            mine = [slice(ends[u] - per_unit[u], ends[u]) for u in units]
-            rows = np.stack(
-                [network.gradient(scores[m], pairs.classes[m], records[m], draws) for m in mine]
-            )
-            rows = normalised(rows)
-            norms = np.sqrt((rows * rows).sum(axis=1))
-            total += whole_in_ball(rows, norms, 1.0).sum(axis=0)
+        block = max(BLOCK * pairs.n_units // max(len(scores), 1), 1)
+        for first in range(0, pairs.n_units, block):
+            sizes = per_unit[first : first + block]
+            mine = slice(ends[first] - per_unit[first], ends[first] + sizes[1:].sum())
+            # Weights may be anything that a message brought: what overflows counts as zero.
+            with np.errstate(all="ignore"):
+                rows = network.gradients(
+                    scores[mine], pairs.classes[mine], records[mine], sizes, draws
+                )
+            # Sums of so few whole numbers are exact.
+            total += whole_steps(rows).sum(axis=0).astype(np.int64)
         return total
 
     def take(self, total: np.ndarray, noise_sd: float, state: State) -> State:

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from common.synthesis.contributions import pairs_of
+from common.synthesis.contributions import Pairs, pairs_of
 from common.synthesis.generator import Generator, Stage, State
 from common.synthesis.marginal_options import MarginalOptions
 from common.synthesis.marginal_releases import MarginalReleases
 from common.synthesis.options import options_of
+from common.synthesis.private_steps import OF_STEPS, PrivateSteps
 from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.schema import Schema
 from common.synthesis.score_correlation import matched
+from common.synthesis.score_vae import Shape
 
 MOST_KEPT = 0.9  # of a gene's variance that z may explain
 # Draws of z that tell each gene's decoded mean and variance, from a fixed seed: no data is in them.
@@ -50,14 +52,12 @@ class Cvae(Generator):
         options: Mapping[str, Any] | None = None,
     ):
         super().__init__(schema, epsilon, delta, options)
-        # torch takes a second to import: not for the other generators.
-        from common.synthesis.private_steps import PrivateSteps
-        from common.synthesis.score_vae import Shape
-
         own = options_of(CvaeOptions, self.name, options)
         self._marginal = MarginalReleases(schema, epsilon, 1 - own.steps_share, own)
         shape = Shape(schema.n_genes, schema.n_classes, own.latent, own.hidden)
         n_steps = own.steps or (40 if math.isfinite(epsilon) else 100)
+        # Records, the state that their scores are by, and these.
+        self._kept: tuple[Any, State, Any] = (None, {}, None)
         self._steps = PrivateSteps(shape, n_steps, own.steps_share, own.learning_rate)
 
     @property
@@ -67,17 +67,27 @@ class Cvae(Generator):
 
     def statistics(self, stage: Stage, records: Records, state: State) -> np.ndarray:
         """See :class:`Generator`."""
-        pairs = pairs_of(records, self.schema)
         if not stage.name.startswith("step_"):
-            return self._marginal.statistics(stage, pairs, state)
-        scores = self._marginal.scores(pairs, state)
-        return self._steps.statistics(stage, pairs, scores, state)
+            return self._marginal.statistics(stage, pairs_of(records, self.schema), state)
+        return self._steps.statistics(stage, *self._scored(records, state), state)
 
     def take(self, stage: Stage, total: np.ndarray, noise_sd: float, state: State) -> State:
         """See :class:`Generator`."""
         if not stage.name.startswith("step_"):
             return self._marginal.take(stage, total, noise_sd, state)
         return self._steps.take(total, noise_sd, state)
+
+    def _scored(self, records: Records, state: State) -> tuple[Pairs, np.ndarray]:
+        """The records and their scores: made once for all steps of the same ones."""
+        # Steps do not touch these; they are the marginals'.
+        told = {k: v for k, v in state.items() if k not in OF_STEPS}
+        kept_records, kept_state, kept = self._kept
+        same = kept_records is records and kept_state.keys() == told.keys()
+        if not (same and all(kept_state[key] is told[key] for key in told)):
+            pairs = pairs_of(records, self.schema)
+            kept = pairs, self._marginal.scores(pairs, state)
+            self._kept = records, told, kept
+        return kept
 
     def sample(
         self, state: State, counts: np.ndarray, rng: np.random.Generator
