@@ -92,8 +92,10 @@ def test_noise_that_hides_the_coordinates_moves_nothing_far():
         # Counts were exact before: they stay.
         np.testing.assert_allclose(after["class_units"], state["class_units"], rtol=0.05)
         moved.append(np.linalg.norm(after["means"] - state["means"]))
-    # Unshrunk the noise alone would move them by 2.5 noise / STEPS / units, some 25 and more.
-    assert np.median(moved) < 15
+    # Of the smallest class at most all the noise, 2.5 * 1e4 over a quarter of its 400 units, along
+    # either direction: constants below zero do not make it more.
+    assert max(moved) < 1000
+    assert np.median(moved) < 50
 
 
 def test_a_weak_budget_tells_classes_apart_better_with_a_contrast():

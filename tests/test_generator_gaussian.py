@@ -232,6 +232,16 @@ def test_noise_hides_little_at_a_large_epsilon_and_much_at_a_small_one():
     assert errors[50.0] < errors[0.1] / 2
 
 
+def test_a_spread_that_noise_hides_is_the_usual_one():
+    """Not nothing: records of no spread would be copies of the noisy means."""
+    generator = GENERATORS["record", "all"]
+    stage = next(stage for stage in generator.stages if stage.name == "center")
+    state = {"center": np.full(D, 12.0), "center_error": np.array(1.0)}
+    nothing = np.zeros(stage.n_values)
+    found = generator.take(stage, nothing, 1e3 * stage.l2, state)
+    np.testing.assert_allclose(found["sd"], generator.settings.spread * 24)
+
+
 @pytest.mark.parametrize("unit", ["record", "donor"])
 def test_numbers_by_class_are_of_the_class_genes_alone(unit):
     generator = GENERATORS[unit, "some"]

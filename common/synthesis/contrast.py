@@ -15,6 +15,7 @@ from common.synthesis.ratio_means import Rows
 # Coordinates are in predicted standard deviations; a record's and its constant are in one ball.
 RADIUS, CONSTANT = 2.5, 1.5
 CLIPPING_DIFFERS = 0.1  # by class, relative
+LEAST_KEPT = 0.25  # of constants: usual records lose less, and less is what noise makes of them
 
 
 def n_directions(n_classes: int, n_genes: int) -> int:
@@ -95,7 +96,7 @@ def with_coordinates(total: np.ndarray, noise_sd: float, state: State) -> State:
     noise = noise_sd * RADIUS / STEPS
     here, here_sd = sums[:, -1] / CONSTANT, noise / CONSTANT
     # Clipping shortens constants alike, but for what differs by class.
-    kept = float(np.clip(here.sum() / before.sum(), 1e-9, 1.0))
+    kept = float(np.clip(here.sum() / before.sum(), LEAST_KEPT, 1.0))
     before_sd = float(state["class_units_sd"]) * kept
     differs = (CLIPPING_DIFFERS * before * kept) ** 2
     weight = trusting(here, here_sd**2, before * kept, before_sd**2 + differs)

@@ -199,7 +199,10 @@ class Gaussian(Generator):
         variance = c * (absolute**2 - noise) - (away**2 - error)
         unsure = 2 * c**2 * (2 * absolute**2 * noise) + 4 * away**2 * error
         variance, _ = shrunk_to_mean(variance, float(unsure.mean()))
-        variance = _at_least(variance)
+        if variance.mean() <= 0:
+            # Noise hides how far genes vary: as far as usual.
+            variance = np.full(d, (self.settings.spread * (self.high - self.low)) ** 2)
+        variance = _at_least(variance, variance)
         return {"center": center, "center_error": np.array(error), "sd": np.sqrt(variance)}
 
     def _classes(self, total: np.ndarray, noise_sd: float, unit: float, state: State) -> State:
@@ -228,7 +231,7 @@ class Gaussian(Generator):
         state = {
             # With a contrast they are one plane's, which cutting them would bend.
             "means": means if self._seen_twice else np.clip(means, self.low, self.high),
-            "sd": np.sqrt(_at_least(state["sd"] ** 2 - between)),
+            "sd": np.sqrt(_at_least(state["sd"] ** 2 - between, state["sd"] ** 2)),
             "class_units": np.maximum(units, max(0.5 * sd.min() / clipped, 1e-9)),
             "loadings": np.zeros((self.schema.n_genes, 0)),
         }
@@ -243,9 +246,10 @@ class Gaussian(Generator):
         found = absolute[:-1] * unit / weight
         found, _ = shrunk_to_mean(found, (noise_sd * unit / weight) ** 2)
         matrix, error = scatter.correlations(pairs, noise_sd, float(state["n_units"]), d)
-        sd = state["sd"] * np.sqrt(_at_least((SD_OF_ABSOLUTE * found) ** 2))
+        squares = (SD_OF_ABSOLUTE * found) ** 2
+        sd = state["sd"] * np.sqrt(_at_least(squares, squares))
         return {"sd": sd, "loadings": loadings(matrix, error)}
 
 
-def _at_least(variance: np.ndarray) -> np.ndarray:
-    return np.maximum(variance, LEAST_VARIANCE * np.maximum(variance.mean(), 1e-12))
+def _at_least(variance: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    return np.maximum(variance, LEAST_VARIANCE * np.maximum(usual.mean(), 1e-12))
