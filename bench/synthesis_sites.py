@@ -193,7 +193,8 @@ def main() -> None:
         found["flower"] = by_flower(fold, (asked.epsilon, LARGE_EPSILON))
     if "cohorts" in parts:
         epsilons = (asked.epsilon, LARGE_EPSILON, math.inf)
-        found["cohorts"] = cohorts(asked.data, names, epsilons, fewer)
+        for cohort, part in cohorts(asked.data, names, epsilons, fewer).items():
+            found.setdefault("cohorts", {}).setdefault(cohort, {}).update(part)
     keep(NAME, {"epsilon": asked.epsilon, "found": found, "claims": claims_of(found)})
 
 

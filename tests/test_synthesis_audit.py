@@ -371,11 +371,19 @@ def test_kept_sums_come_back_or_none(tmp_path):
 
 
 @pytest.mark.usefixtures("ahead")
-@pytest.mark.parametrize("name", ["gaussian", "star"])
-def test_the_generators_of_the_registry_spend_what_they_claim(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gaussian", {}),
+        ("gaussian", {"contrast-share": 0.3, "classes-share": 0.25}),
+        ("star", {}),
+    ],
+    ids=["gaussian", "gaussian with contrast", "star"],
+)
+def test_the_generators_of_the_registry_spend_what_they_claim(name, options, monkeypatch):
     """Losses of the Gaussian mechanism have the variance mu^2: a few hundred runs measure it."""
     about = Schema(("a", "b", "c"), ("x", "y"), 0.0, 10.0)
-    generator = GENERATORS.get(name)(about, 1.0, WIDE, {})
+    generator = GENERATORS.get(name)(about, 1.0, WIDE, options)
     rng = np.random.default_rng(0)
     others = [Records(rng.uniform(2, 8, (40, 3)), rng.integers(0, 2, 40), np.arange(40))]
     # Far from the others in two genes, each at its bound.
