@@ -20,6 +20,8 @@ CASES = [
     ("gaussian", "donor", True),
     ("gaussian, some genes", "record", False),
     ("gaussian, some genes", "donor", False),
+    ("gaussian, contrast", "record", False),
+    ("gaussian, contrast", "donor", True),
     ("star", "record", False),
     ("star", "donor", False),
     ("copula", "record", True),
@@ -30,29 +32,32 @@ OPTIONS = {
     "copula": {"copula-share": 0.2},
     "cvae": {"steps": 2},
     "gaussian, some genes": {"class-genes": ["g3", "g0"]},
+    "gaussian, contrast": {"contrast-share": 0.1, "classes-share": 0.45},
 }
 
 
-def generator_of(name: str, unit: str, counts: bool):
-    genes, classes = tuple(f"g{j}" for j in range(D)), tuple(f"c{c}" for c in range(K))
+def generator_of(name: str, unit: str, counts: bool, n_genes: int = D, n_classes: int = K):
+    genes = tuple(f"g{j}" for j in range(n_genes))
+    classes = tuple(f"c{c}" for c in range(n_classes))
     most = 3 if unit == "donor" else 1
     schema = Schema(genes, classes, 0.0, 20.0, unit, most, counts)
     return GENERATORS.get(name.partition(",")[0])(schema, 1.0, 1e-5, OPTIONS.get(name, {}))
 
 
-def some_records(n: int, seed: int = 0, units=None, counts: bool = True) -> Records:
-    rng = np.random.default_rng(seed)
-    values = rng.uniform(0, 20, (n, D))
+def some_records(n: int, seed: int = 0, units=None, counts: bool = True, sizes=(D, K)) -> Records:
+    (n_genes, n_classes), rng = sizes, np.random.default_rng(seed)
+    values = rng.uniform(0, 20, (n, n_genes))
     values = np.floor(values) if counts else values
-    return Records(values, rng.integers(0, K, n), np.arange(n) if units is None else units)
+    return Records(values, rng.integers(0, n_classes, n), np.arange(n) if units is None else units)
 
 
 def states_of(generator):
     """Each stage with the state before it, of honest sums."""
     state, found = {}, []
+    records = some_records(40, sizes=(generator.schema.n_genes, generator.schema.n_classes))
     for stage in generator.stages:
         found.append((stage, state))
-        total = generator.statistics(stage, some_records(40), state).astype(float)
+        total = generator.statistics(stage, records, state).astype(float)
         state = generator.take(stage, total, 1.0, state)
     return found
 
@@ -121,6 +126,41 @@ def test_a_state_that_fits_by_the_records_alone_is_refused_without_them(name, un
                 if len(told) > 1:
                     with pytest.raises(ConfigError, match=r"does not fit|numbers"):
                         require_state(generator, stage, state | {key: bad})
+
+
+def _shapes(array: np.ndarray, n_genes: int, n_classes: int) -> set[tuple[int, ...]]:
+    """The array's own, and those that NumPy may take for it, of few genes or of few records."""
+    own, d, k = array.shape, n_genes, n_classes
+    some = {(), (1,), (d,), (k,), (d, k), (k, d), (1, d), (k, 1), (k, 1, d), (array.size,)}
+    return some | {own, own[::-1], own[1:], own[:1], (*own, 1), (1, *own), (*own, 5), (5, *own)}
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (1, 3), (3, 2)])
+@pytest.mark.parametrize("name", ["gaussian, contrast", "star", "copula", "cvae"])
+def test_a_state_of_any_shape_is_refused_or_lets_units_add_up(name, sizes):
+    """Of one gene, values (n, 1) less class means (n,) would be a square: each row of all units."""
+    generator = generator_of(name, "record", False, *sizes)
+    rng, told = np.random.default_rng(0), {"refused": 0, "tried": 0}
+    for stage, state in states_of(generator):
+        for key, array in state.items():
+            for shape in sorted(_shapes(np.asarray(array), *sizes)):
+                bad = state | {key: rng.uniform(0.5, 20, shape)}
+                try:
+                    require_state(generator, stage, bad)
+                except ConfigError:
+                    told["refused"] += 1
+                    continue
+                told["tried"] += 1
+                for n in (2, 3, 6):
+                    whole = some_records(n, n, counts=False, sizes=sizes)
+                    ones = [
+                        Records(whole.values[[i]], whole.classes[[i]], np.zeros(1, dtype=np.int64))
+                        for i in range(n)
+                    ]
+                    parts = [generator.statistics(stage, one, bad) for one in ones]
+                    found = generator.statistics(stage, whole, bad)
+                    np.testing.assert_array_equal(sum(parts), found, err_msg=f"{key} {shape}")
+    assert min(told.values()) > 10
 
 
 def _of_one(n: int) -> Records:

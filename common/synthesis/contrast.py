@@ -64,12 +64,21 @@ def coordinate_sums(values: np.ndarray, pairs: Pairs, state: State, n_classes: i
         Whose they are: all classes of a unit are in one ball, of `STEPS` grid steps.
     state
         ``means``, and what `directions` gave.
+
+    Raises
+    ------
+    ValueError
+        An array of the state has another shape.
     """
-    rows = pairs.means(values) - state["means"][pairs.pair_class]
+    n_genes = values.shape[1]
+    # Of one gene, means (n_classes,) would make each row one of all units.
+    means = state["means"].reshape(n_classes, n_genes)
+    axes = state["axes"].reshape(n_genes, -1)
+    rows = pairs.means(values) - means[pairs.pair_class]
     # One axis at a time and not by BLAS: the same bits whatever other records are there.
     found = [
         np.ascontiguousarray(rows * axis).sum(axis=1) / sd
-        for axis, sd in zip(state["axes"].T, state["axes_sd"], strict=True)
+        for axis, sd in zip(axes.T, state["axes_sd"].reshape(axes.shape[1]), strict=True)
     ]
     found.append(np.full(len(rows), CONSTANT))
     nothing = np.zeros((pairs.n_units, 0))

@@ -27,8 +27,10 @@ def require_state(generator: Generator, stage: Stage, state: State) -> None:
             raise _refused(f"{name!r} of the state for release {stage.name} is not finite")
     schema = generator.schema
     taken = {1, schema.n_genes, *(size for array in state.values() for size in array.shape)}
-    # So many records that no array fits them by their number: what then fits, fits any number.
-    n = next(n for n in count(schema.n_classes + 1) if n not in taken)
+    # So many records, and of each class, that no array fits them by their number: what then fits,
+    # fits any number.
+    k = schema.n_classes
+    n = next(n for n in count(k + 1) if taken.isdisjoint({n, n // k, -(-n // k)}))
     try:
         found = generator.statistics(stage, _records(schema, n), state)
     except Exception as error:
