@@ -98,6 +98,33 @@ def test_noise_that_hides_the_coordinates_moves_nothing_far():
     assert np.median(moved) < 50
 
 
+def test_donors_of_many_classes_are_counted_as_many_as_they_are():
+    """All classes of one are in one ball: each class's constant is far shorter than a record's."""
+    n_classes, n_donors = 16, 300
+    rng = np.random.default_rng(4)
+    means = 12 + rng.normal(size=(n_classes, D))
+    classes = np.tile(np.arange(n_classes), n_donors)
+    about = Schema(
+        tuple(f"g{j}" for j in range(D)),
+        tuple(f"c{c}" for c in range(n_classes)),
+        *(0.0, 24.0, "donor"),
+    )
+    donors = np.repeat(np.arange(n_donors), n_classes)
+    records = Records(means[classes] + rng.normal(size=(len(classes), D)), classes, donors)
+    state = {
+        "means": means,
+        "class_units": n_donors + 60 * rng.normal(size=n_classes),
+        "class_units_sd": np.array(60.0),
+        "sd": np.ones(D),
+    }
+    state |= directions(means, state["sd"], state["class_units"], slice(None))
+    generator = Gaussian(about, 1.0, 1e-5, {"contrast-share": 0.1, "classes-share": 0.4})
+    stage = next(stage for stage in generator.stages if stage.name == "contrast")
+    total = generator.statistics(stage, records, state).astype(float)
+    found = generator.take(stage, total, 1.0, state)["class_units"]
+    assert abs(found.mean() / n_donors - 1) < 0.15
+
+
 def test_a_weak_budget_tells_classes_apart_better_with_a_contrast():
     """The same noise: what the middle's error costs is mended by a tenth of the budget."""
     rng = np.random.default_rng(3)

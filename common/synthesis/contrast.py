@@ -6,6 +6,8 @@ and along n_classes - 1 of them a record has as many coordinates, so little nois
 They replace what the means say along these directions and leave the rest as it was.
 """
 
+import math
+
 import numpy as np
 
 from common.synthesis.contributions import STEPS, Pairs
@@ -15,7 +17,8 @@ from common.synthesis.ratio_means import Rows
 # Coordinates are in predicted standard deviations; a record's and its constant are in one ball.
 RADIUS, CONSTANT = 2.5, 1.5
 CLIPPING_DIFFERS = 0.1  # by class, relative
-LEAST_KEPT = 0.25  # of constants: usual records lose less, and less is what noise makes of them
+# Of what usual units keep of their constants: less is what noise makes of them.
+LEAST_KEPT = 0.25
 
 
 def n_directions(n_classes: int, n_genes: int) -> int:
@@ -85,7 +88,9 @@ def coordinate_sums(values: np.ndarray, pairs: Pairs, state: State, n_classes: i
     return Rows(nothing, np.stack(found, axis=1)).sums(pairs, RADIUS, n_classes)
 
 
-def with_coordinates(total: np.ndarray, noise_sd: float, state: State) -> State:
+def with_coordinates(
+    total: np.ndarray, noise_sd: float, state: State, n_together: int = 1
+) -> State:
     """Means and units of classes that fit the noisy coordinates.
 
     What all classes have in common, an error of the middle, and what each has besides are taken
@@ -99,13 +104,17 @@ def with_coordinates(total: np.ndarray, noise_sd: float, state: State) -> State:
         Of each, in grid steps.
     state
         ``means``, ``class_units`` and ``class_units_sd`` so far, and what `directions` gave.
+    n_together
+        Classes that a unit may have, all in one ball.
     """
     before, axes = state["class_units"], state["axes"]
     sums = total.reshape(len(before), -1) * (RADIUS / STEPS)
     noise = noise_sd * RADIUS / STEPS
     here, here_sd = sums[:, -1] / CONSTANT, noise / CONSTANT
+    usual = math.sqrt(n_together * (CONSTANT**2 + axes.shape[1]))
+    least_kept = LEAST_KEPT * min(RADIUS / usual, 1.0)
     # Clipping shortens constants alike, but for what differs by class.
-    kept = float(np.clip(here.sum() / before.sum(), LEAST_KEPT, 1.0))
+    kept = float(np.clip(here.sum() / before.sum(), least_kept, 1.0))
     before_sd = float(state["class_units_sd"]) * kept
     differs = (CLIPPING_DIFFERS * before * kept) ** 2
     weight = trusting(here, here_sd**2, before * kept, before_sd**2 + differs)

@@ -140,7 +140,8 @@ class Gaussian(Generator):
         if stage.name == "classes":
             return state | self._classes(total, noise_sd, unit, state)
         if stage.name == "contrast":
-            return state | with_coordinates(total, noise_sd, state)
+            together = self.schema.n_classes if self.schema.unit == "donor" else 1
+            return state | with_coordinates(total, noise_sd, state, together)
         return state | self._scatter(total, noise_sd, unit, state)
 
     def sample(
