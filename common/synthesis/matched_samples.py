@@ -6,9 +6,10 @@ went into the moments; this is free.
 
 Records outnumbered by genes that vary on their own are parted by chance in any way, which a
 classifier trusts more than what noise has left of class means. `mirrored` records come in pairs,
-alike along the axes that tell classes apart and opposite in all else: a loss that is convex in a
-linear classifier's weights is the same for opposite weights of all else, so least at none. Cutting
-values at bounds would break that, so genes are shrunk into them as a whole.
+alike along the axes that tell classes apart and opposite in all else (antithetic variates): of a
+linear classifier's scores all else adds some whose mean over a pair is 0, so a loss that is convex
+in them is least without any (Jensen). Cutting values at bounds would break that, so genes are
+shrunk into them as a whole; it holds on the scale of the deviations, not after exp or rounding.
 """
 
 import numpy as np
@@ -48,6 +49,9 @@ def deviations(loadings: np.ndarray, classes: np.ndarray, rng: np.random.Generat
 def mirrored(away: np.ndarray, classes: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Deviations in pairs of opposites, but for what is along the axes: float64 (n, n_genes).
 
+    Of an odd number the last are three that add up to zero. A class's only record has no opposite:
+    it stays as it is, and a classifier does see its chance.
+
     Parameters
     ----------
     away
@@ -72,7 +76,7 @@ def mirrored(away: np.ndarray, classes: np.ndarray, axes: np.ndarray) -> np.ndar
         if len(threes):
             first, second, third = threes
             along[[second, third]] = along[first]
-            # Three of the same length that add up to zero.
+            # On average of the same length, were the first two independent.
             half, high = -rest[first] / 2, np.sqrt(0.75) * rest[second]
             rest[second], rest[third] = half + high, half - high
         along[rows] -= along[rows].mean(axis=0)
