@@ -317,9 +317,13 @@ def test_without_the_lock_they_do(tmp_path, epsilon):
 
 def test_a_whole_that_cannot_be_paid_to_its_end_is_not_begun(tmp_path):
     nine = [TENTH] * 9
-    for whole in (Whole("run/", 0.9, DELTA, nine), Whole("run/", 50.0, DELTA, [*nine, TENTH])):
-        with pytest.raises(BudgetError, match="would make it"):
+    for whole, said in (
+        (Whole("run/", 0.9, DELTA, nine), "more than the run's own epsilon = 0.9"),
+        (Whole("run/", 50.0, DELTA, [*nine, TENTH]), "more than is left of these cells' budget"),
+    ):
+        with pytest.raises(BudgetError, match="would make it") as refused:
             budget_at(tmp_path).reserve("run/1", [TENTH], whole)
+        assert said in refused.value.public
     assert budget_at(tmp_path).spent() == 0
     # What other runs took is the data set's matter alone.
     budget_at(tmp_path).reserve("other/1", [TENTH])

@@ -151,7 +151,7 @@ class SiteBudget:
                 spends_to_end = [*spends, *whole.rest]
                 self._spend(self._budget(lines), spends_to_end)
                 taken = self._spends_of(lines, whole.begin)
-                self._spend(Budget(whole.epsilon, whole.delta, taken), spends_to_end)
+                _spend_of_run(Budget(whole.epsilon, whole.delta, taken), spends_to_end, release)
             if any(line["release"] == release for line in self._own(lines)):
                 raise BudgetError(
                     f"release {release} was made before: a second answer has other noise and "
@@ -272,6 +272,18 @@ class SiteBudget:
                 os.fsync(lock.fileno())
         except OSError as error:
             raise DiskError(self.path, error) from None
+
+
+def _spend_of_run(budget: Budget, spends: Sequence[Spend], release: str) -> None:
+    try:
+        budget.spend(*spends)
+    except BudgetError as error:
+        raise BudgetError(
+            f"release {release}, with its run's others: {error}",
+            # Whoever runs it has asked for all of them.
+            public="policy rule privacy budget: this release and those after it would cost more "
+            f"than the run's own epsilon = {budget.epsilon:g} leaves; begin another run",
+        ) from None
 
 
 def _digest(lines: Any) -> str:
