@@ -51,7 +51,9 @@ bench: install
 	$(BIN)/python -m bench.masking $(DATA)
 	$(BIN)/python -m bench.noise
 	$(BIN)/python -m bench.synthesis $(DATA) --generators rule,star,copula,cvae
+	$(BIN)/python -m bench.synthesis $(DATA) --public-ranking
 	$(BIN)/python -m bench.epsilon_curves
+	$(BIN)/python -m bench.synthesis_audit $(DATA)
 	$(BIN)/python -m bench.synthesis_sites $(DATA)
 	$(BIN)/python -m bench.rounds $(DATA)
 	$(BIN)/python -m bench.many_nodes

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import RESULTS
-from bench.synthesis import EPSILONS, GENERATORS_SHOWN, MAJORITY, REAL, RULE
+from bench.synthesis import EPSILONS, GENERATORS_SHOWN, MAJORITY, RANKED_EPSILONS, REAL, RULE
 from bench.synthesis_sites import MB
 
 PAIRS = (("accuracy", "macro_f1"), ("wasserstein", "correlation_mae"))
@@ -28,8 +28,7 @@ def by_epsilon(table: dict[str, Any]) -> list[str]:
     for pair in PAIRS:
         for name in GENERATORS_SHOWN:
             rows = [table.get(f"{name} {e:g}") for e in EPSILONS]
-            # The rule's are in docs/synthesize.md.
-            if name == RULE or not any(rows):
+            if not any(rows):
                 continue
             cells = [" / ".join(short(r[f]["mean"]) for f in pair) if r else "" for r in rows]
             lines.append(f"| {name}: {TITLES[pair[0]]} | " + " | ".join(cells) + " |")
@@ -87,9 +86,28 @@ def cohorts(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def ranked(table: dict[str, Any]) -> list[str]:
+    """Class genes by a public ranking: accuracy +- standard deviation over runs, and macro-F1."""
+    names = list(dict.fromkeys(key.rpartition(" ")[0] for key in table))
+    lines = ["| | " + " | ".join(f"{e:g}" for e in RANKED_EPSILONS) + " |"]
+    lines.append("|---" * (1 + len(RANKED_EPSILONS)) + "|")
+    for name in names:
+        rows = [table[f"{name} {e:g}"] for e in RANKED_EPSILONS]
+        cells = [
+            f"{short(r['accuracy']['mean'])} +- {short(r['accuracy']['sd'])} / "
+            f"{short(r['macro_f1']['mean'])}"
+            for r in rows
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def main() -> None:
     for dataset, table in json.loads((RESULTS / "synthesis.json").read_text())["tables"].items():
         print(f"\n{dataset}\n", *by_epsilon(table), sep="\n")
+    path = RESULTS / "synthesis_ranking.json"
+    for dataset, found in json.loads(path.read_text())["tables"].items():
+        print(f"\nPublic ranking, {dataset}\n", *ranked(found["rows"]), sep="\n")
     path = RESULTS / "synthesis_sites.json"
     found = json.loads(path.read_text())["found"]
     print("\nSites\n", *sites(found), sep="\n")
