@@ -80,7 +80,7 @@ SMALL = st.sampled_from([0, 1, 2, 3, 8, 200, 10**30, -1, 1.5])
 CLIPS = ("clip", "usual", "coarse-clip")
 NUMBERS = {
     "gaussian": (
-        *("coarse-share", "center-share", "classes-share", "scatter-share"),
+        *("coarse-share", "center-share", "classes-share", "contrast-share", "scatter-share"),
         *("coarse-clip", "spread", "clip", "count-weight", "absolute-weight"),
     ),
     "star": ("shrink", "table-clip", *CLIPS),
@@ -114,6 +114,8 @@ def settings_of(draw, name):
     if draw(st.booleans()):
         numbers |= {key: draw(USUAL) for key in draw(st.sets(st.sampled_from(CLIPS), max_size=2))}
         numbers = {key: value for key, value in numbers.items() if key in NUMBERS[name]}
+    if name == "gaussian" and draw(st.booleans()):
+        numbers = {"contrast-share": 0.1, "classes-share": 0.45} | numbers
     for key in WHOLE[name]:
         if draw(st.booleans()):
             numbers[key] = draw(SMALL)
