@@ -13,6 +13,7 @@ import numpy as np
 from common.synthesis.contributions import STEPS, Pairs
 from common.synthesis.generator import State
 from common.synthesis.ratio_means import Rows
+from common.synthesis.shrinkage import trusting
 
 # Coordinates are in predicted standard deviations; a record's and its constant are in one ball.
 RADIUS, CONSTANT = 2.5, 1.5
@@ -130,14 +131,6 @@ def with_coordinates(
     moved = moved + own * _own_kept(own, error)[:, None]
     means = state["means"] + (moved * state["axes_sd"]) @ axes.T
     return {"means": means, "class_units": units}
-
-
-def trusting(
-    first: np.ndarray, error: np.ndarray | float, second: np.ndarray, other: np.ndarray | float
-) -> np.ndarray:
-    """Two estimates as one, weighted by the inverse of their errors' variances."""
-    part = other / np.maximum(error + other, 1e-300)
-    return part * first + (1 - part) * second
 
 
 def _kept(square: float, error: float) -> float:

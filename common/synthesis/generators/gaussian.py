@@ -18,7 +18,6 @@ from common.synthesis.contrast import (
     coordinate_sums,
     directions,
     n_directions,
-    trusting,
     with_coordinates,
 )
 from common.synthesis.contributions import COUNTED, MOST_UNITS, STEPS, pairs_of
@@ -32,7 +31,7 @@ from common.synthesis.records import Records
 from common.synthesis.registry import register_generator
 from common.synthesis.scale import bounds, from_scale, to_scale
 from common.synthesis.schema import Schema
-from common.synthesis.shrinkage import shrunk_to_mean
+from common.synthesis.shrinkage import shrunk_to_mean, trusting
 
 SD_OF_ABSOLUTE = math.sqrt(math.pi / 2)  # a normal variable's sd over its mean absolute value
 LEAST_VARIANCE = 0.05  # of the mean of all genes'
