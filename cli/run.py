@@ -40,7 +40,8 @@ def run(
         Path | None, typer.Option(help="simulation: a folder with one .h5ad per site")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace one setting")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="replace one setting; may be given often"),
     ] = None,
     superlink: Annotated[
         str | None, typer.Option(help="a connection of ~/.flwr/config.toml with real sites")
@@ -169,6 +170,11 @@ def prepared(
     if superlink is not None:
         _refuse_site_settings(config)
     else:
+        if config.privacy_unit == "donor" and not config.donor_key:
+            raise ConfigError(
+                f"{where}: privacy-unit = donor: name the obs column with each record's donor as "
+                "donor-key"
+            )
         # They are here, where the coordinator is.
         if config.model:
             frozen_model(config)
