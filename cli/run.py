@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cli.console import console, stops
 from cli.flower import Flower
+from cli.listed_classes import require_listed_classes
 from cli.progress import RunProgress
 from cli.report import report_of_run
 from cli.summaries import summarise
@@ -181,6 +182,8 @@ def prepared(
         if config.start_from:
             starting_point(config)
         config = _with_files(config, where)
+        if config.public_classes:
+            require_listed_classes(config, where)
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
         federation_config |= resources or {}

@@ -85,6 +85,16 @@ def test_a_simulation_by_donors_without_a_donor_key_does_not_start(tmp_path):
     assert prepared({**values, "donor-key": "donor"}, tmp_path / "out")[0].n_sites == 2
 
 
+def test_a_listed_class_that_no_file_of_a_simulation_has_is_refused_before_it_starts(tmp_path):
+    folder = write_sites(tmp_path / "data", cohorts(2))
+    values = {"task": "synthesize", "epsilon": 1.0, "data": str(folder)}
+    with pytest.raises(ConfigError, match=r"no file has 'Bb' in obs\['cell_type'\]: .*Known: A, B"):
+        prepared({**values, "classes": "A,Bb"}, tmp_path / "out")
+    assert prepared({**values, "classes": "A,B"}, tmp_path / "out")[0].n_sites == 2
+    sexes = {**values, "classes": "A|f,B|m", "covariate-keys": "sex"}
+    assert prepared(sexes, tmp_path / "out")[0].n_sites == 2
+
+
 def test_an_unknown_generator_is_named(tmp_path):
     with pytest.raises(ConfigError, match="unknown generator 'tinny': did you mean 'tiny'"):
         synthesize(tmp_path / "out", cohorts(2), generator="tinny")
