@@ -106,6 +106,7 @@ def show_synthesis(
         result = evaluate_synthesis(run_dir, real, held_out, **given)
     screen.print(synthesis_table(result))
     screen.print(f"scores: {shown(run_dir / 'evaluation.json')}", markup=False)
+    screen.print(f"a page of them, with pictures: syncytium report {shown(run_dir)}", markup=False)
 
 
 def _paths(text: str, option: str) -> list[Path]:

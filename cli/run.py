@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cli.console import console, stops
 from cli.flower import Flower
+from cli.listed_classes import require_listed_classes
 from cli.progress import RunProgress
 from cli.report import report_of_run
 from cli.summaries import summarise
@@ -40,7 +41,8 @@ def run(
         Path | None, typer.Option(help="simulation: a folder with one .h5ad per site")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace one setting")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="replace one setting; may be given often"),
     ] = None,
     superlink: Annotated[
         str | None, typer.Option(help="a connection of ~/.flwr/config.toml with real sites")
@@ -169,12 +171,19 @@ def prepared(
     if superlink is not None:
         _refuse_site_settings(config)
     else:
+        if config.privacy_unit == "donor" and not config.donor_key:
+            raise ConfigError(
+                f"{where}: privacy-unit = donor: name the obs column with each record's donor as "
+                "donor-key"
+            )
         # They are here, where the coordinator is.
         if config.model:
             frozen_model(config)
         if config.start_from:
             starting_point(config)
         config = _with_files(config, where)
+        if config.public_classes:
+            require_listed_classes(config, where)
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
         federation_config |= resources or {}

@@ -86,6 +86,9 @@ def _synthesized(result: dict[str, Any], out: Path, screen: Console) -> None:
     _lost(result, screen)
     for label in result.get("left_out_labels", []):
         screen.print(f"[yellow]left out[/] {escape(label)}: too few sites hold it")
+    if told := result.get("usefulness"):
+        colour = "cyan" if told["grade"] == "good" else "yellow"
+        screen.print(f"[{colour}]use[/] by rule of thumb: {escape(told['why'])}")
     if privacy["private"]:
         screen.print(
             f"[cyan]privacy[/] epsilon {privacy['epsilon']:g} at delta {privacy['delta']:g}, for a "

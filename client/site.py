@@ -211,6 +211,8 @@ class Site:
         if config.task != "synthesize":
             return {}
         return {
+            # A batch is of no use there, and few bulk files name one.
+            "batch_key": "",
             "counted": config.expression == "counts",
             "donor_key": node.donor_key if config.privacy_unit == "donor" else "",
             "covariate_keys": node.covariate_keys,

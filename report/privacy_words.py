@@ -33,12 +33,13 @@ def statement(privacy: Mapping[str, Any]) -> list[str]:
     if epsilon > 10:
         told.append("An epsilon above 10 promises little.")
     colluding = int(privacy.get("colluding", 0))
-    for n, against in dict(privacy.get("epsilon_against_colluding", {})).items():
-        sites = f"{n} site{'s' if int(n) > 1 else ''} that pool{'' if int(n) > 1 else 's'}"
+    for n, against in dict(privacy.get("epsilon_colluding", {})).items():
+        several = f"{n} sites that pool what they know"
+        sites = several if int(n) > 1 else "1 site of the run, which knows its part of the noise"
         if not _number(against):
-            told.append(f"Against {sites} what they know: no epsilon can be stated.")
+            told.append(f"Against {sites}: no epsilon can be stated.")
         elif int(n) > colluding or float(against) > epsilon:
-            told.append(f"Against {sites} what they know: epsilon {float(against):.3g}.")
+            told.append(f"Against {sites}: epsilon {float(against):.3g}.")
     told += [f"Not covered: {what}." for what in privacy.get("not_covered", ())]
     return told
 

@@ -123,7 +123,7 @@ def _values(
             ("ended", "error", "error_kind", "n_rounds", "kept_round", "generator"), ""
         ),
         **dict.fromkeys(("stopped_early", "identity", "n_parameters", "resumed", "frozen"), None),
-        **{"task": "", "run_id": "", "started": ""},
+        **{"task": "", "run_id": "", "started": "", "usefulness": {}, "synthetic": {}},
         **run,
         "config": config,
     }

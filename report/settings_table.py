@@ -37,6 +37,8 @@ def network(config: Mapping[str, Any]) -> dict[str, Any]:
     """The network and its training, the run's own values put in; {} if this version knows none."""
     try:
         parsed = RunConfig.parse(dict(config), where="run.json")
+        if parsed.task == "synthesize":
+            return {}  # its generator's options are in the statement of privacy
         if parsed.task == "classify":
             return _classifier(parsed)
         preset = resolve(parsed)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.errors import SyncytiumError
 from common.synthesis.scores.figures import FIGURES
 from report.epsilon_curve import epsilon_curve
@@ -17,6 +19,8 @@ from report.synthesis_table import ARROWS
 CURVE = "epsilon_curve.json"
 # As the issue of such cohorts has it: what membership inference may reach.
 NO_ATTACK = 0.55
+# Of the real variances' spread over genes (10 % to 90 %): below it there is none to speak of.
+LEVEL = 0.05
 
 
 def synthesis_values(record: RunRecord, *, pictures: bool) -> dict[str, Any]:
@@ -44,12 +48,21 @@ def synthesis_values(record: RunRecord, *, pictures: bool) -> dict[str, Any]:
         "evaluated": evaluation,
         "findings": _findings(evaluation) if evaluation else [],
         "score_groups": _groups(evaluation) if evaluation else {},
+        "one_variance": bool(evaluation) and _level(evaluation),
         "genes": gene_drawings(evaluation) if evaluation else [],
         "attacks": attack_drawing(evaluation["audit"]) if audited else None,
         "curve": _curve(record.path),
         "shown": shown,
         "no_pictures": no_pictures,
     }
+
+
+def _level(evaluation: Mapping[str, Any]) -> bool:
+    """Whether the cohort's genes vary about alike, though the real ones do not."""
+    genes = evaluation["scores"]["per_gene"]
+    made, real = (np.array(genes[f"{kind}_variance"]) for kind in ("synthetic", "real"))
+    spreads = [np.subtract(*np.quantile(part, [0.9, 0.1])) for part in (made, real)]
+    return bool(spreads[0] < LEVEL * spreads[1])
 
 
 def _of_file(folder: Path) -> dict[str, Any]:

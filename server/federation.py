@@ -12,7 +12,7 @@ from flwr.serverapp import Grid
 from common.config import RunConfig
 from common.errors import SecureSumError, SiteFailure, SiteLost, UpdateError
 from common.logs import facts
-from server.losses import Losses
+from server.losses import Losses, together
 from server.runs import RunFolder
 from strategies.describe import Describe
 from strategies.phase import PhaseStrategy
@@ -226,8 +226,9 @@ class Federation:
         for node_id, reason in failures.items():
             may_return = node_id not in answered
             self.losses.enter(node_id, self.name(node_id), phase, reason, may_return)
-        named = sorted((self.name(node_id), reason) for node_id, reason in failures.items())
-        text = "; ".join(f"{site}: {reason}" for site, reason in named)
+        text = together(
+            sorted((self.name(node_id), reason) for node_id, reason in failures.items())
+        )
         remaining = [node_id for node_id in self.node_ids if node_id not in failures]
         policy = self.config.on_site_error
         if not goes_on and (policy == "stop" or (policy == "wait" and answered)):

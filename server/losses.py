@@ -72,3 +72,16 @@ class Losses:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def together(failures: list[tuple[str, str]]) -> str:
+    """Several sites' reasons as one text; of sites that fail alike the first one's alone."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for site, reason in failures:
+        # Each simulated site's reason begins with the path of its own file.
+        alike.setdefault(reason.rpartition(".h5ad: ")[2] or reason, []).append((site, reason))
+    texts = []
+    for (site, reason), *others in alike.values():
+        more = f" (and {len(others)} more alike)" if others else ""
+        texts.append(f"{site}: {reason}{more}")
+    return "; ".join(texts)

@@ -17,7 +17,7 @@ from tests.in_process import run_in_process
 from tests.small_sites import run_json, write_sites
 
 GENES = [f"G{i}" for i in range(8)]
-TINY = {"task": "synthesize", "generator": "tiny", "batch_key": "", "epsilon": 2.0}
+TINY = {"task": "synthesize", "generator": "tiny", "epsilon": 2.0}
 OFF = {"noise": "off", "epsilon": 0.0}
 
 

@@ -21,7 +21,7 @@ STATEMENT = {
     "unit": "record",
     "colluding": 0,
     "epsilon_outsiders": 1.0,
-    "epsilon_against_colluding": {"1": 1.37},
+    "epsilon_colluding": {"1": 1.37},
     "not_covered": [f"names {BITING}"],
 }
 

@@ -63,7 +63,7 @@ def test_check_at_the_command_line(tmp_path):
     assert done.exit_code == 1
     assert "another year" in done.stdout.replace("\n", " ")
     assert "fix: give a file with the hours of the run" in done.stdout
-    assert done.stdout.rstrip().endswith("site-1.h5ad: not ready")
+    assert done.stdout.rstrip().endswith("site-1.h5ad: not ready for correct")
 
 
 def test_a_node_starts_all_the_same(tmp_path, capsys):

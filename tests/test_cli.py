@@ -119,7 +119,7 @@ def test_check_of_a_good_file(data):
     done = call("check", data / "site-1.h5ad")
     assert done.exit_code == 0
     assert "130 cells" in done.stdout
-    assert done.stdout.rstrip().endswith("site-1.h5ad: ready")
+    assert done.stdout.rstrip().endswith("site-1.h5ad: ready for correct")
 
 
 def test_check_of_a_bad_file(tmp_path):
@@ -131,7 +131,7 @@ def test_check_of_a_bad_file(tmp_path):
     assert "no column 'lane'" in done.stdout
     assert "z-scored" in done.stdout
     assert "fix: " in done.stdout
-    assert done.stdout.rstrip().endswith("site.h5ad: not ready")
+    assert done.stdout.rstrip().endswith("site.h5ad: not ready for correct")
 
 
 def test_check_of_a_missing_file(tmp_path):

@@ -8,6 +8,7 @@ from common.bundle import Bundle
 from common.config import RunConfig
 from common.errors import ConfigError, SiteFailure
 from common.session import session_name
+from server.losses import together
 from strategies.records import to_record
 from tests.in_process import InProcessGrid
 from tests.real_sites import real_sites, run
@@ -239,3 +240,10 @@ def test_names_of_sessions():
     for name in ("-1", "x", "../..", "1/2", "9" * 30, "²"):
         with pytest.raises(Exception, match="it is a number"):
             session_name("12", name)
+
+
+def test_sites_that_fail_alike_are_told_once():
+    """Each simulated site's reason begins with its own file."""
+    failures = [("a", "/x/a.h5ad: no column"), ("b", "/x/b.h5ad: no column"), ("c", "no answer")]
+    assert together(failures) == "a: /x/a.h5ad: no column (and 1 more alike); c: no answer"
+    assert together(failures[2:]) == "c: no answer"

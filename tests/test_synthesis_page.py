@@ -24,6 +24,7 @@ from report.epsilon_curve import epsilon_curve, epsilon_curve_file
 from report.privacy_words import guess, statement
 from report.run_page import write_run_page
 from report.synthesis_evaluation import evaluate_synthesis, is_synthesis
+from report.synthesis_page import _level
 from report.synthetic_cohort import as_logs, read_cohorts
 from tests.browser import browser, chromium
 from tests.report_runs import BITING
@@ -227,6 +228,7 @@ def test_the_command_prints_and_writes(tmp_path):
     done = call("evaluate", str(run), "--held-out", str(tmp_path / "held_out.h5ad"))
     assert done.exit_code == 0, done.output
     assert "scores:" in done.output
+    assert "syncytium report" in done.output
     assert json.loads((run / "evaluation.json").read_text())["audit"]["audited"]
 
 
@@ -237,9 +239,9 @@ def test_the_command_prints_and_writes(tmp_path):
         ({"private": False, "epsilon": None}, "no privacy"),
         ({**STATEMENT, "unit": "donor"}, "each donor, with all their records, added"),
         ({**STATEMENT, "epsilon": 12.0}, "above 10 promises little"),
-        (STATEMENT, "Against 1 site that pools what they know: epsilon 1.37"),
+        (STATEMENT, "Against 1 site of the run, which knows its part of the noise: epsilon 1.37"),
         (
-            {**STATEMENT, "epsilon_against_colluding": {"2": None}},
+            {**STATEMENT, "epsilon_colluding": {"2": None}},
             "2 sites that pool what they know: no",
         ),
     ],
@@ -320,6 +322,29 @@ def test_the_page_tells_everything_and_escapes_it(pages, result):
     assert "Are the batches mixed?" not in text
     assert "No round was finished" not in text
     assert stat.S_IMODE(pages["scored"].stat().st_mode) == 0o600
+
+
+def test_the_page_has_the_classes_and_what_to_expect_of_them(tmp_path):
+    folder = made_cohort(tmp_path)
+    about = json.loads((folder / "run.json").read_text())
+    about |= {"synthetic": {"Basal": 1201, BITING: 7}, "usefulness": {"grade": "weak", "why": "w"}}
+    (folder / "run.json").write_text(json.dumps(about))
+    text = write_run_page(folder, pictures=False).read_text()
+    assert BITING not in text
+    for said in (
+        "1,201",
+        "by the noisy counts",
+        "by rule of thumb:\nw.",
+        "How many records a site",
+    ):
+        assert said in text, said
+    assert "Network and training" not in text
+
+
+@pytest.mark.parametrize(("made", "level"), [([1.0, 1.01, 1.0], True), ([0.2, 1.0, 3.1], False)])
+def test_genes_of_one_variance_are_explained(made, level):
+    genes = {"real_variance": [0.1, 1.0, 3.0], "synthetic_variance": made}
+    assert _level({"scores": {"per_gene": genes}}) is level
 
 
 def test_a_page_without_scores_claims_none(pages):

@@ -6,13 +6,14 @@ import anndata
 import numpy as np
 import pytest
 
+from cli.run import prepared
 from common.config import RunConfig
 from common.errors import ConfigError, GeneError, InputError, SiteFailure
 from common.synthesis.of_run import generator_of, schema_of
 from common.synthesis.published import counts_of
 from tests.small_cohorts import OFF, cohort, cohorts, config_of, pooled_state, synthesize
 from tests.small_cohorts import published_state as state_of
-from tests.small_sites import lines
+from tests.small_sites import lines, write_sites
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,27 @@ def test_too_few_units_for_the_epsilon_are_said_before_any_is_spent(tmp_path):
     assert not any(line["phase"] == "noised_sums" for line in log)
     run = synthesize(tmp_path / "more", cohorts(3), expected_units=6000)
     assert run["usefulness"]["grade"] == "good"
+    # Without a guess it is told of the noisy counts, in the end.
+    run = synthesize(tmp_path / "untold", cohorts(3))
+    assert (run["usefulness"]["grade"], run["status"]) == ("none", "finished")
+
+
+def test_a_simulation_by_donors_without_a_donor_key_does_not_start(tmp_path):
+    folder = write_sites(tmp_path / "data", cohorts(2))
+    values = {"task": "synthesize", "epsilon": 1.0, "privacy-unit": "donor", "data": str(folder)}
+    with pytest.raises(ConfigError, match="privacy-unit = donor: name the obs column"):
+        prepared(values, tmp_path / "out")
+    assert prepared({**values, "donor-key": "donor"}, tmp_path / "out")[0].n_sites == 2
+
+
+def test_a_listed_class_that_no_file_of_a_simulation_has_is_refused_before_it_starts(tmp_path):
+    folder = write_sites(tmp_path / "data", cohorts(2))
+    values = {"task": "synthesize", "epsilon": 1.0, "data": str(folder)}
+    with pytest.raises(ConfigError, match=r"no file has 'Bb' in obs\['cell_type'\]: .*Known: A, B"):
+        prepared({**values, "classes": "A,Bb"}, tmp_path / "out")
+    assert prepared({**values, "classes": "A,B"}, tmp_path / "out")[0].n_sites == 2
+    sexes = {**values, "classes": "A|f,B|m", "covariate-keys": "sex"}
+    assert prepared(sexes, tmp_path / "out")[0].n_sites == 2
 
 
 def test_an_unknown_generator_is_named(tmp_path):

@@ -70,17 +70,17 @@ def check_file(
 
     Parameters are those of ``SiteFile.open``.
     """
-    check = _Check()
+    check = Findings()
     file = check.attempt(lambda: H5ad.open(path))
     if file is not None:
         n_cells = len(file.obs)
         check.say("ok", f"{n_cells:,} cells; matrices: {', '.join(file.sources) or 'none'}")
         check.attempt(lambda: cell_names(file.obs))
         if not n_cells:
-            return CheckReport(Path(path).expanduser(), tuple(check.findings))
+            return CheckReport(Path(path).expanduser(), tuple(check.all))
         batch = check.attempt(lambda: batches(file.obs, batch_key, whole=file.path.stem))
         if batch is not None:
-            check.say("ok", f"batches: {_sizes(batch)}")
+            check.say("ok", f"batches: {sizes(batch)}")
         labels = check.attempt(
             lambda: read_labels(
                 file.obs,
@@ -95,15 +95,18 @@ def check_file(
             check.labels(batch, labels, cell_type_key)
             check.origins(labels, confidence_key, min_confidence)
         check.matrices(file, layer, batch, gene_column)
-    return CheckReport(Path(path).expanduser(), tuple(check.findings))
+    return CheckReport(Path(path).expanduser(), tuple(check.all))
 
 
-class _Check:
+class Findings:
+    """What is found about one file, as it is found."""
+
     def __init__(self) -> None:
-        self.findings: list[Finding] = []
+        self.all: list[Finding] = []
 
     def say(self, level: Level, text: str, fix: str = "") -> None:
-        self.findings.append(Finding(level, text, fix))
+        """Enter a finding."""
+        self.all.append(Finding(level, text, fix))
 
     def attempt(self, step: Callable[[], T]) -> T | None:
         """The step's result, or None and its error among the findings."""
@@ -114,6 +117,7 @@ class _Check:
             return None
 
     def labels(self, batch: np.ndarray | None, labels: CellLabels, cell_type_key: str) -> None:
+        """Which types there are, and which batches have few cells of them."""
         types, given = labels.stated, ~labels.unlabelled
         if not given.any():
             fix = (
@@ -123,7 +127,7 @@ class _Check:
             )
             self.say("warning", "no cell has a cell type", fix)
             return
-        self.say("ok", f"cell types: {_sizes(types[given])}")
+        self.say("ok", f"cell types: {sizes(types[given])}")
         self.attempt(lambda: require_one_spelling(types[given]))
         if len(set(types[given])) == 1:
             self.say("warning", "there is one cell type only", "nothing, if that is so by design")
@@ -141,6 +145,7 @@ class _Check:
                 self.say("warning", text, fix)
 
     def origins(self, labels: CellLabels, confidence_key: str, min_confidence: float) -> None:
+        """Where the labels are from, and which steer."""
         predicted = labels.origin == PREDICTED
         n_predicted, n_unsure = int(predicted.sum()), int(labels.unsure.sum())
         if not n_predicted:
@@ -162,6 +167,7 @@ class _Check:
             self.say("warning", text, fix)
 
     def matrices(self, file: H5ad, layer: str, batch: np.ndarray | None, gene_column: str) -> None:
+        """Which matrix holds the counts, and whether all of it is usable."""
         used = self.attempt(lambda: find_counts(file, layer, batches=batch))
         for source in file.sources:
             if used is None or source != used.source:
@@ -177,7 +183,7 @@ class _Check:
             lambda: gene_names(file.var(used.source), gene_column, source=used.source)
         )
         if names is not None:
-            self._genes(names)
+            self.genes(names)
         self.attempt(lambda: self._stream(file, used))
 
     def _other(
@@ -197,7 +203,8 @@ class _Check:
             fix = f"set layer to read {source} instead, if those are the raw counts"
         self.say("warning" if fix else "ok", f"not used: {other.detail}", fix)
 
-    def _genes(self, names: list[str]) -> None:
+    def genes(self, names: list[str]) -> None:
+        """Say how genes are named."""
         kind = gene_kind(names)
         scheme = "Ensembl ids" if kind == "ensembl" else "symbols"
         self.say("ok", f"{len(names):,} genes named by {scheme}: {quoted(names)}")
@@ -226,7 +233,8 @@ class _Check:
             self.say("warning", text, "drop them, as with scanpy.pp.filter_cells(min_counts=1)")
 
 
-def _sizes(labels: np.ndarray) -> str:
+def sizes(labels: np.ndarray) -> str:
+    """Each label with how many there are of it."""
     counts = Counter(labels.tolist())
     return _first([f"{name} ({n:,})" for name, n in sorted(counts.items())], at_most=40)
 

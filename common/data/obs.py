@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 MISSING = frozenset({"", "nan", "none", "<na>"})
 
 
-def column(table: "pd.DataFrame", key: str, *, setting: str, of: str = "obs") -> "pd.Series":
+def column(
+    table: "pd.DataFrame", key: str, *, setting: str, of: str = "obs", also: str = ""
+) -> "pd.Series":
     """The column ``key`` of obs or var.
 
     Raises
@@ -28,7 +30,9 @@ def column(table: "pd.DataFrame", key: str, *, setting: str, of: str = "obs") ->
         return table[key]
     names = [str(name) for name in table.columns]
     known = did_you_mean(key, names).removesuffix(".") if names else "it has none at all"
-    raise InputError(f"{of} has no column {key!r} ({known}): set {setting} to one that it has.")
+    raise InputError(
+        f"{of} has no column {key!r} ({known}): set {setting} to one that it has{also}."
+    )
 
 
 def cell_names(obs: "pd.DataFrame") -> list[str]:
@@ -61,7 +65,8 @@ def batches(obs: "pd.DataFrame", key: str, *, whole: str) -> np.ndarray:
     """
     if not key:
         return np.full(len(obs), whole)
-    values = column(obs, key, setting="batch-key")
+    whole_file = ", or to '' where the site is one batch"
+    values = column(obs, key, setting="batch-key", also=whole_file)
     missing = values.isna().to_numpy()
     if missing.any():
         first = obs.index[int(missing.argmax())]

@@ -190,10 +190,10 @@ class SiteBudget:
             return budget.spend(*spends)
         except BudgetError as error:
             raise BudgetError(
-                f"data set {self.dataset}: {error}",
+                f"data set {self.dataset}: {error} (or raise the policy's max-epsilon)",
                 # What was spent tells of runs with others.
                 public="policy rule privacy budget: this release would cost more than is left "
-                "of these cells' budget",
+                "of these cells' budget; ask for a smaller epsilon, or go on without the site",
             ) from None
 
     def _own(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

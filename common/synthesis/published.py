@@ -113,8 +113,10 @@ def counts_of(generator: Generator, state: State, per_class: int) -> np.ndarray:
     if told < n_classes:
         raise InputError(
             f"the noisy counts tell of {max(round(told), 0)} records of {n_classes} classes, fewer "
-            "than one each: there are too few to learn from at this epsilon; take more sites or "
-            "fewer classes, or set samples-per-class"
+            "than one each: does a file have these labels, spelled so, in the column that "
+            "cell-type-key names (syncytium check --task synthesize --classes)? Else there are too "
+            "few to learn from at this epsilon; take more sites or fewer classes, or set "
+            "samples-per-class"
         )
     if counts.sum() * generator.schema.n_genes > MOST_VALUES:
         raise InputError(

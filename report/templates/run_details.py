@@ -94,7 +94,7 @@ preserveAspectRatio="none" aria-hidden="true"><rect class="rest" width="100" hei
 {% if about_sites %}
 <h3>Sites</h3>
 <div class="scroll" tabindex="0" role="region" aria-label="Sites"><table class="sortable">
-<caption>How many cells a site has it did not tell</caption>
+<caption>How many {{ "records" if synthesis else "cells" }} a site has it did not tell</caption>
 <thead><tr><th scope="col">Site</th><th scope="col" class="number">Genes</th>
 <th scope="col" class="number">Genes it lacks</th><th scope="col">Versions</th></tr></thead>
 <tbody>{% for site, about in about_sites %}<tr><th scope="row" class="name">{{ site }}</th>

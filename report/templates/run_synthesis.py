@@ -31,8 +31,8 @@ RUN_SYNTHESIS = """
 nothing: other attacks may find more. What is proven is epsilon.</p>{% endif %}
 {% elif run.status == "finished" %}
 <p>It was not scored: that takes real records. Whoever has some, a site or a simulation, scores it
-with <code>syncytium evaluate</code> and this folder, and <code>syncytium report</code> then makes
-this page again.</p>
+with <code>syncytium evaluate {{ folder }} --real OWN.h5ad --held-out OTHERS.h5ad</code>, and
+<code>syncytium report {{ folder }}</code> then makes this page again.</p>
 {% else %}<p>There is none: the run did not finish.</p>{% endif %}
 {% if not masked %}
 <div class="note bad"><p><strong>Sums were not masked</strong> (<code>secure-sum = off</code>): the
@@ -47,6 +47,18 @@ coordinator could see each site's part of every sum, with that site's part of th
 {% if synthesis.evaluated %}
 <div class="note warn"><p><strong>Not to be published as it is.</strong> The scores and pictures on
 this page are of real records, and no privacy is promised for them.</p></div>
+{% endif %}
+{% if run.usefulness %}<p>At this epsilon and so many records, by rule of thumb:
+{{ run.usefulness.why }}.</p>{% endif %}
+{% if run.synthetic %}
+<h3>Classes</h3>
+<div class="scroll" tabindex="0" role="region" aria-label="Classes"><table class="sortable">
+<caption>Synthetic records of each class{% if run.config["samples-per-class"] %}, as the settings
+ask{% elif synthesis.privacy_stated %}, by the noisy counts{% endif %}</caption>
+<thead><tr><th scope="col">Class</th><th scope="col" class="number">Records</th></tr></thead>
+<tbody>{% for name, n in run.synthetic.items() %}<tr><th scope="row" class="name">{{ name }}</th>
+<td class="number" data-value="{{ n }}">{{ n|number }}</td></tr>{% endfor %}</tbody>
+</table></div>
 {% endif %}
 {% if synthesis.curve %}
 <h3>What privacy costs</h3>
@@ -69,7 +81,9 @@ UMAP mean little: what counts is whether real and synthetic records lie among ea
 {% else %}<p>{{ synthesis.no_pictures }}</p>{% endif %}
 <h3>Genes</h3>
 <div class="pair">{% for one in synthesis.genes %}{{ drawing(one) }}{% endfor %}</div>
-<p class="small soft">A dot is a gene; on the line both cohorts agree.</p>
+<p class="small soft">A dot is a gene; on the line both cohorts agree.
+{%- if synthesis.one_variance %} Genes lie level where the budget bought no variances of single
+genes: all got one.{% endif %}</p>
 </section>
 {% endmacro %}
 

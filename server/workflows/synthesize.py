@@ -158,6 +158,11 @@ class Synthesize:
         counts = counts_of(generator, state, config.samples_per_class)
         values, classes = generator.sample(state, counts, np.random.default_rng(config.seed))
         write_cohort(self.folder.path / FILE, values, classes, generator.schema, **told)
+        if config.private and not config.expected_units:
+            # Of what was released anyway.
+            n_units = max(int(np.rint(generator.class_counts(state).sum())), 1)
+            told = usefulness(n_units, generator.schema.n_classes, config.epsilon, config.delta)
+            self.folder.note(usefulness={"grade": told.grade, "why": str(told)})
         by_class = dict(zip(generator.schema.classes, counts.tolist(), strict=True))
         self.folder.note(synthetic=by_class, n_synthetic=int(counts.sum()))
 
