@@ -14,9 +14,9 @@ from rich.console import Console
 
 from cli.console import console, stops
 from cli.flower import Flower
-from cli.listed_classes import require_listed_classes
 from cli.progress import RunProgress
 from cli.report import report_of_run
+from cli.simulated_cohort import require_donor_key, require_listed_classes
 from cli.summaries import summarise
 from cli.superlink import own_superlink, tail
 from common.bundle import Bundle
@@ -171,19 +171,14 @@ def prepared(
     if superlink is not None:
         _refuse_site_settings(config)
     else:
-        if config.privacy_unit == "donor" and not config.donor_key:
-            raise ConfigError(
-                f"{where}: privacy-unit = donor: name the obs column with each record's donor as "
-                "donor-key"
-            )
+        require_donor_key(config, where)
         # They are here, where the coordinator is.
         if config.model:
             frozen_model(config)
         if config.start_from:
             starting_point(config)
         config = _with_files(config, where)
-        if config.public_classes:
-            require_listed_classes(config, where)
+        require_listed_classes(config, where)
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
         federation_config |= resources or {}

@@ -174,6 +174,7 @@ def test_the_files_of_a_run(tmp_path):
     assert made.obs["cell_type"].value_counts().to_dict() == {"A": 7, "B": 7}
     assert list(made.var_names) == sorted(GENES)
     assert made.uns["privacy"]["generator"] == "tiny"
+    assert "log" in made.uns["privacy"]["values"]
     assert run["synthetic"] == {"A": 7, "B": 7}
     assert run["energy"]["sites"]["known"]
     assert leftovers(out) == []
@@ -271,7 +272,8 @@ def test_counts_are_read_as_counts(tmp_path):
     for data in sites:
         data.X = np.rint(data.X).astype(np.float32)
     settings = {**OFF, "expression": "counts", "value_high": 50.0}
-    synthesize(tmp_path / "out", sites, **settings)
+    run = synthesize(tmp_path / "out", sites, **settings)
+    assert run["privacy"]["values"] == "raw counts"
     same(published_state(tmp_path / "out"), pooled_state(sites, ["A", "B"], **settings))
 
 

@@ -17,6 +17,7 @@ PUBLIC = (
     "the sites' names and their number",
     "the run's settings",
 )
+RAW, LOG = "raw counts", "as in the sites' files, taken as log expression"
 MOST_COLLUDING = 3
 
 
@@ -45,6 +46,7 @@ def privacy_statement(
         "unit": schema.unit,
         "adjacency": ADJACENCY,
         "most_records": schema.most_records,
+        "values": RAW if schema.counts else LOG,
         "bounds": [schema.low, schema.high],
         "generator": generator.name,
         "options": dict(generator.options),

@@ -1,4 +1,4 @@
-"""Whether the files of a simulation have the classes that its settings list."""
+"""Whether a simulation's settings and files fit a run of `synthesize`: said before it starts."""
 
 from pathlib import Path
 
@@ -13,6 +13,21 @@ from common.settings import READING
 LABELS = tuple(name for name in READING if "label" in name or "confidence" in name)
 
 
+def require_donor_key(config: RunConfig, where: str) -> None:
+    """Refuse the unit donor without its column; a real site names its own.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    if config.privacy_unit == "donor" and not config.donor_key:
+        raise ConfigError(
+            f"{where}: privacy-unit = donor: name the obs column with each record's donor as "
+            "donor-key"
+        )
+
+
 def require_listed_classes(config: RunConfig, where: str) -> None:
     """Refuse a class of ``classes`` that no file has: it would be paid for, and be noise alone.
 
@@ -23,6 +38,8 @@ def require_listed_classes(config: RunConfig, where: str) -> None:
     ConfigError
         It names the class, and those that there are.
     """
+    if not config.public_classes:
+        return
     found: set[str] = set()
     try:
         for path in sorted(Path(config.data).glob("*.h5ad")):
