@@ -4,7 +4,12 @@ import os
 import warnings
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine, not a fault, is what makes an example slow.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
