@@ -41,7 +41,7 @@ SLOW, SEEDS_OF_SLOW = {("cvae", name) for name in CELLS}, 1
 RANKED_EPSILONS, N_RANKED = (0.25, 0.5, 1.0), 200
 RULE, ELSEWHERE = "rule", {BRCA: "rule, ranking of TB", TB: "rule, ranking of BRCA"}
 NOT_PRIVATE = "NOT private: rule, ranking of the training records"
-# The issue's: figure, epsilon, at least or at most.
+# To be reached: figure, epsilon, at least or at most, aim.
 WANTED = (
     ("accuracy", 0.5, 0.68, 0.70),
     ("accuracy", 1.0, 0.79, 0.81),
@@ -169,7 +169,7 @@ def measure_ranked(
 
 
 def ranked_claims(tables: dict[str, Any]) -> dict[str, bool]:
-    """The issue's figure with a public ranking; that of a leaked one is no claim."""
+    """What is to be reached with a public ranking; that of a leaked one is no claim."""
     if not (found := tables.get(BRCA, {}).get("rows", {}).get(f"{ELSEWHERE[BRCA]} 0.5")):
         return {}
     accuracy = found["accuracy"]["mean"]
@@ -178,7 +178,7 @@ def ranked_claims(tables: dict[str, Any]) -> dict[str, bool]:
 
 
 def claims_of(tables: dict[str, Any]) -> dict[str, bool]:
-    """The issue's numbers, as far as they were measured."""
+    """What is to be reached, as far as they were measured."""
     claims, table = {}, tables.get(BRCA, {})
     for figure, epsilon, needed, aim in WANTED:
         if found := table.get(f"rule {epsilon:g}"):

@@ -16,7 +16,7 @@ from cli.console import console, stops
 from cli.flower import Flower
 from cli.progress import RunProgress
 from cli.report import report_of_run
-from cli.simulated_cohort import require_donor_key, require_listed_classes
+from cli.simulated_cohort import require_cohort
 from cli.summaries import summarise
 from cli.superlink import own_superlink, tail
 from common.bundle import Bundle
@@ -171,14 +171,13 @@ def prepared(
     if superlink is not None:
         _refuse_site_settings(config)
     else:
-        require_donor_key(config, where)
         # They are here, where the coordinator is.
         if config.model:
             frozen_model(config)
         if config.start_from:
             starting_point(config)
         config = _with_files(config, where)
-        require_listed_classes(config, where)
+        require_cohort(config, where)
         n_sites = config.n_sites
         federation_config = {"num-supernodes": n_sites, **_resources(config.device, n_sites)}
         federation_config |= resources or {}

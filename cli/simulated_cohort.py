@@ -13,31 +13,22 @@ from common.settings import READING
 LABELS = tuple(name for name in READING if "label" in name or "confidence" in name)
 
 
-def require_donor_key(config: RunConfig, where: str) -> None:
-    """Refuse the unit donor without its column; a real site names its own.
+def require_cohort(config: RunConfig, where: str) -> None:
+    """Refuse the unit donor without its column, and a class that no file has.
+
+    A listed class that nobody has would be paid for, and be noise alone. Real sites name their own
+    columns and know their own labels: each sees to it by ``syncytium check --classes``.
 
     Raises
     ------
     ConfigError
-        There is none.
+        It names the setting or the class, and the classes that there are.
     """
     if config.privacy_unit == "donor" and not config.donor_key:
         raise ConfigError(
             f"{where}: privacy-unit = donor: name the obs column with each record's donor as "
             "donor-key"
         )
-
-
-def require_listed_classes(config: RunConfig, where: str) -> None:
-    """Refuse a class of ``classes`` that no file has: it would be paid for, and be noise alone.
-
-    Real sites' labels are theirs to know: each sees to it by ``syncytium check --classes``.
-
-    Raises
-    ------
-    ConfigError
-        It names the class, and those that there are.
-    """
     if not config.public_classes:
         return
     found: set[str] = set()

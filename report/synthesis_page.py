@@ -17,7 +17,7 @@ from report.synthesis_pictures import attack_drawing, cohort_pictures, gene_draw
 from report.synthesis_table import ARROWS
 
 CURVE = "epsilon_curve.json"
-# As the issue of such cohorts has it: what membership inference may reach.
+# AUC of membership inference up to which it is said to find nothing.
 NO_ATTACK = 0.55
 # Of the real variances' spread over genes (10 % to 90 %): below it there is none to speak of.
 LEVEL = 0.05
